@@ -1,0 +1,56 @@
+// From the table to what happens in a container: which programs install an agent, which files it finds, how it is started.
+// Pure functions; the callers run and write.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "agents/agent.h"
+#include "base/result.h"
+
+namespace locki::agents {
+
+// Where the agent store is in builder containers (writable) and in sandboxes (read-only).
+inline constexpr std::string_view kStore = "/opt/locki/agents";
+
+struct SandboxContext {
+  std::string sandbox;   // its name
+  std::string branch;
+  std::string worktree;  // absolute; the same path as on the host
+  std::string home;      // of the user in the sandbox, absolute
+  std::string user;      // in the sandbox
+};
+
+struct Command {
+  std::vector<std::string> argv;  // argv[0] is an absolute path in the container
+  std::map<std::string, std::string> environment;  // to add to the container's own (proxy, CA, PATH, HOME)
+  std::string directory = "/";
+};
+
+// Runs in the builder container, one after the other, each must exit with 0. The agent is installed beside, asked for its version, and
+// then renamed into place, so an interrupted or failed update leaves the old one. Registry, proxy and CA come from the container's environment
+// and npm configuration. The second-last command prints the version.
+std::vector<Command> install_plan(const Agent& agent);
+// Prints the version of what is installed; exit status other than 0 (or 127): not installed.
+Command version_command(const Agent& agent);
+
+struct File {
+  std::string path;  // absolute, in the container
+  std::uint32_t mode = 0644;
+  FilePolicy policy = FilePolicy::kReplace;
+  std::string content;
+  bool in_home = false;  // belongs to the sandbox's user (when that is not root)
+};
+// Everything to write before the agent's first start in a sandbox, the note included. `note` is AgentTable::note().
+// kUsage when the context holds what cannot be a path or a name.
+Result<std::vector<File>> files_for(const Agent& agent, const std::string& note, const SandboxContext& context);
+
+// What a kMerge file becomes: `wanted` over `existing`, objects member by member. `existing` comes from the sandbox and is hostile: when it
+// is no JSON object within the bounds, `wanted` alone.
+std::string merged(const std::string& wanted, const std::string& existing);
+
+// How the agent is started with every permission prompt off. `arguments` are the user's, passed on as they are.
+Command command(const Agent& agent, const SandboxContext& context, const std::vector<std::string>& arguments);
+
+}  // namespace locki::agents
