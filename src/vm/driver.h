@@ -1,0 +1,122 @@
+// The machine that Incus runs in, whatever runs it. Nothing above vm/ may assume QEMU, or that the machine is on this host.
+// A driver is safe to use from several threads: start() and stop() exclude each other, everything else may run beside them.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/progress.h"
+#include "base/result.h"
+#include "sys/fd.h"
+
+namespace locki::vm {
+
+// What src/image built. Plain paths on the host; all of them are only read.
+struct VmFiles {
+  std::filesystem::path vmm_root;      // directory: the jail's root, holds the VMM
+  std::filesystem::path kernel;        // bzImage
+  std::filesystem::path initrd;
+  std::filesystem::path system_image;  // raw ext4, the VM's read-only system
+  std::string id;                      // content id of all of them together: what a probe or a snapshot is valid for
+};
+
+// The life of the machine (built → golden → running ⇄ suspended). Suspending is not implemented yet: no driver reports kGolden or kSuspended.
+enum class State {
+  kBuilt,      // nothing runs; the next start is an ordinary boot
+  kGolden,     // nothing runs; a start resumes the state that `vm build` left
+  kRunning,
+  kSuspended,  // nothing runs; a start resumes what was running
+};
+std::string_view to_string(State state);
+
+enum class Accelerator { kKvm, kTcg };
+std::string_view to_string(Accelerator accelerator);
+// What the config says: `accelerator = "auto" | "kvm" | "tcg"`. kAuto probes once per host kernel.
+enum class AcceleratorChoice { kAuto, kKvm, kTcg };
+Result<AcceleratorChoice> accelerator_choice_from(std::string_view text);  // kUsage
+
+inline constexpr std::uint16_t kIncusPort = 8443;  // where incusd listens in the guest
+inline constexpr std::uint16_t kGatePort = 3128;   // where the guest finds the egress proxy, at 10.0.2.2
+
+struct VmSpec {
+  VmFiles files;
+  unsigned cpus = 2;
+  std::uint64_t memory_mib = 4096;
+  // Made when absent: a copy of `golden_data_disk` when that is given, else an empty sparse file of that size. Never shrunk.
+  std::filesystem::path data_disk;
+  std::uint64_t data_disk_size = 64ULL << 30;  // bytes
+  std::filesystem::path golden_data_disk;
+  // systemd system credentials, name to value, for example "locki.client.crt". Secrets: they reach the guest through descriptors
+  // and are written to no file.
+  std::map<std::string, std::string> credentials;
+  // Guest TCP ports that connect() reaches, and ports that listen() may open for the guest. 1024 and above.
+  std::vector<std::uint16_t> guest_ports{kIncusPort};
+  std::vector<std::uint16_t> host_ports{kGatePort};
+  AcceleratorChoice accelerator = AcceleratorChoice::kAuto;
+};
+
+struct Status {
+  State state = State::kBuilt;
+  // Only while running:
+  pid_t pid = 0;  // of the VMM
+  Accelerator accelerator = Accelerator::kTcg;
+  std::string accelerator_note;        // why it is not KVM; empty when it is, or when TCG was asked for
+  unsigned cpus = 0;
+  std::uint64_t memory_mib = 0;        // what the guest may use
+  std::uint64_t memory_in_use = 0;     // bytes that the VMM process holds
+  std::chrono::seconds uptime{0};
+  std::string files_id;                // VmFiles::id it was started with
+  std::string problem;                 // why the guest does not run although the VMM does (host disk full, …); empty when it does
+  // Always:
+  std::uint64_t disk_in_use = 0;       // bytes that the data disk holds on the host; 0 when there is none
+  std::uint64_t disk_size = 0;
+  std::string last_exit;               // how the last run ended: printable; empty when unknown
+};
+
+// What a driver can do, asked before acting.
+struct Capabilities {
+  bool suspend = false;   // golden and suspended states
+  bool forward = false;   // connect() to guest ports
+  bool listen = false;    // the guest reaches our listeners, and nothing else
+  bool jailed = false;    // the VMM is confined as SECURITY.md promises
+  bool adopt = false;     // the machine outlives the process that started it
+};
+
+class VmDriver {
+ public:
+  virtual ~VmDriver() = default;
+  virtual const Capabilities& capabilities() const = 0;
+
+  // Returns when the VMM runs and the guest is booting; whether Incus answers is for the caller to find out (connect, and alive()
+  // between attempts). kExists when it runs already; kNoSpace; kPermission with a remedy when the host refuses the jail.
+  virtual Result<> start(const VmSpec& spec, const ProgressSink& progress) = 0;
+  // Asks the guest to power off, after the grace time ends the VMM, and kills what is still there. Not running is fine.
+  virtual Result<> stop(std::chrono::milliseconds grace) = 0;
+  // At once; nothing of it is left afterwards. Not running is fine. Interrupts a stop() that waits.
+  virtual Result<> kill() = 0;
+  // Takes over the machine that an earlier process of ours started, after checking that it is that one. True when it runs.
+  // Called once before anything else; clears what a dead machine left behind.
+  virtual Result<bool> adopt() = 0;
+
+  virtual Result<Status> status() = 0;
+  // An error when the machine has ended: how, with the last lines of the VMM's messages and of the guest's console, printable.
+  virtual Result<> alive() = 0;
+  // A descriptor that becomes readable when the machine has ended, to wait on (the caller's own copy). kUnavailable when not running.
+  virtual Result<sys::Fd> exit_event() = 0;
+
+  // A connected stream to that port of the guest (one of guest_ports). kUnavailable when nothing listens or nothing runs. The
+  // other end is the guest: authenticate it, trust nothing it says. Blocking, close-on-exec.
+  virtual Result<sys::Fd> connect(std::uint16_t guest_port) = 0;
+  // A listening TCP socket that only the guest reaches, at 10.0.2.2:port (one of host_ports). kExists while somebody has it open.
+  virtual Result<sys::Fd> listen(std::uint16_t port) = 0;
+};
+
+}  // namespace locki::vm
