@@ -1,0 +1,75 @@
+// Which host and port a sandbox may reach, by name. Pure values: nothing here resolves, connects or logs.
+//
+// Order: (1) mode off refuses everything; (2) names under .locki.internal are services or nothing; (3) the rules, top to bottom: the first
+// that matches decides; (4) without a match mode gate refuses, mode open allows any name that is not a local one.
+// Whatever is allowed here still has to pass the address rules (address.h) after resolution.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "gate/host.h"
+
+namespace locki::gate {
+
+enum class Mode { kGate, kOpen, kOff };
+std::string_view to_string(Mode mode);
+Result<Mode> parse_mode(std::string_view text);  // "gate", "open", "off"; kUsage
+
+struct Rule {
+  enum class Match {
+    kExact,   // host.example.org
+    kDomain,  // .example.org: the domain and everything beneath it
+    kBeneath  // *.example.org: only what is beneath it
+  };
+  bool allow = true;
+  Match match = Match::kExact;
+  Host host;
+  std::optional<std::uint16_t> port;  // with ":443"
+  bool any_port = false;              // with ":*"; a deny rule without a port means every port, an allow rule 80 and 443
+  std::string source;                 // who asked for it: "user", "default", "npm (~/.npmrc)"
+
+  bool operator==(const Rule&) const = default;
+  bool matches(const Endpoint& endpoint) const;
+  std::string to_string() const;  // "allow .example.org:8443"
+};
+
+// "allow .example.org", "deny host.example.org:25", "allow 203.0.113.7:443", "allow [2001:db8::1]", "allow db.example.org:*". kUsage.
+Result<Rule> parse_rule(std::string_view line, std::string_view source);
+// The same without the first word, as in `locki net allow HOST`.
+Result<Rule> parse_rule_target(bool allow, std::string_view target, std::string_view source);
+// One rule a line; "#" starts a comment. The error names the line. At most 10,000 rules.
+Result<std::vector<Rule>> parse_rules(std::string_view text, std::string_view source);
+
+// A made-up name under .locki.internal that stands for exactly one address and port, wherever that is: the only way to the host's loopback.
+struct Service {
+  std::string name;
+  Address address;
+  std::uint16_t port = 0;
+  bool operator==(const Service&) const = default;
+};
+// ("model.locki.internal", "127.0.0.1:8080"). kUsage.
+Result<Service> parse_service(std::string_view name, std::string_view target);
+
+struct Policy {
+  Mode mode = Mode::kGate;
+  std::vector<Rule> rules;  // the user's first, then those found in tools' configuration, then the defaults
+  std::vector<Service> services;
+};
+
+struct Decision {
+  bool allowed = false;
+  std::string rule;                // the rule's text, or "mode open", "no rule", …
+  std::string source;              // the rule's source, if a rule decided
+  std::string reason;              // a sentence for people
+  std::optional<Service> service;  // connect to exactly this
+};
+Decision decide(const Policy& policy, const Endpoint& endpoint);
+// Several lines: the decision, the rule with its source and position, what was passed over because of its port.
+std::string explain(const Policy& policy, const Endpoint& endpoint);
+
+}  // namespace locki::gate
