@@ -1,0 +1,71 @@
+// What the daemon and a mirror worker (libexec/locki/mirror) say to each other: one JSON object a line over a unix stream socket. The
+// stream to the far end is a second descriptor. Pure conversions; no thread rules.
+//
+//   daemon -> worker   {"start":{…StartSettings…}}                    first line, once
+//                      {"request":"sync","id":7} | {"request":"status","id":8} | {"request":"stop","id":9}
+//                      {"request":"note","id":0,"text":"…"}           a line for whoever works inside
+//   worker -> daemon   {"event":"ready"|…, "path":…, "text":…}
+//                      {"reply":7,"ok":true,…} | {"reply":7,"error":{"kind":…,"message":…}}
+//
+// The worker ends with status 0 after `stop` or when the control socket closes, 1 after an error (a "failed" event says which), 3 after a
+// violation (a "violation" event says which): a daemon restarts it after 1, with growing delay, and does not after 3 without telling the user.
+// It may be killed at any time; the next one continues.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "sys/process.h"
+
+namespace locki::mirror {
+
+inline constexpr int kStreamFd = 3;   // the far end's stdin and stdout: one end of a unix socket pair
+inline constexpr int kControlFd = 4;
+inline constexpr int kStatusFailed = 1;
+inline constexpr int kStatusViolation = 3;
+
+struct StartSettings {
+  std::string sandbox;   // its id: letters, digits, '-', '_', '.', '/' as in refs/locki/<sandbox>/…
+  std::string worktree;  // on the host, absolute
+  std::string inside;    // the same directory inside, absolute
+  std::string state;     // directory of our own, 0700: base state, stat cache, history
+  std::string branch;    // short name
+  std::string git;       // absolute path of the host's git
+  std::string home;      // for the user's git configuration
+  std::string user_name, user_email;  // the author inside
+  std::vector<std::string> include;   // ignored paths that travel all the same
+};
+json::object to_json(const StartSettings& settings);
+Result<StartSettings> start_settings_from_json(const json::object& o);
+
+// What to run; the daemon keeps the other ends of both pairs. `log_fd` gets stderr.
+sys::ProcessSpec worker_spec(const std::filesystem::path& libexec, int stream_fd, int control_fd, int log_fd);
+
+struct Event {
+  // ready        both sides have been read once and agree on the protocol
+  // caught_up    nothing is left to carry
+  // conflict     both sides changed `path`; the host's version stands, the agent's is in the history as `version`
+  // merged       both sides changed `path`; the text merge went to both
+  // held         `path` stays inside for now; text says why
+  // unheld       it no longer does
+  // commit       the host branch moved to `version` by commits from inside
+  // commit_in    commits of the host went in; `version` is their tip
+  // rejected     commits from inside were refused; text says why; `version` is the tip refused
+  // diverged     both sides committed; the host's branch stands, the agent's tip is kept at `path` (a ref)
+  // problem      something did not work and will be tried again
+  // violation    the far end broke the rules; the session is over
+  // failed       the session is over for another reason
+  std::string kind;
+  std::string path;
+  std::string version;
+  std::string text;  // printable
+};
+json::object to_json(const Event& event);
+Result<Event> event_from_json(const json::object& o);
+
+}  // namespace locki::mirror
