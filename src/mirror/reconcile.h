@@ -36,6 +36,9 @@ struct Action {
   std::optional<Entry> from, to;
   // The agent's version that this action makes disappear and that is in no other state: to be kept in the history before.
   std::optional<Entry> keep;
+  // When this is done both sides have `to`, as far as was known: the base may follow. Where both sides have to change it is false: the base
+  // follows when both have.
+  bool settles = true;
   bool operator==(const Action&) const = default;
 };
 
