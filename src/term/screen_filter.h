@@ -28,7 +28,8 @@ class ScreenFilter {
   static constexpr std::size_t kMaxSequence = 4096;
 
   struct Options {
-    bool queries = false;  // fixed-answer queries pass: somebody reads the terminal's answers
+    // Somebody reads what the terminal sends. Otherwise queries are dropped, and so are modes that change or add to the terminal's input.
+    bool interactive = false;
   };
   explicit ScreenFilter(Options options) : options_(options) {}
 
@@ -48,34 +49,37 @@ class ScreenFilter {
   enum class State : std::uint8_t {
     kGround,
     kUtf8,           // inside a character of more than one byte
-    kEscape,         // after ESC, and intermediates
+    kEscape,         // after ESC, and its intermediates
     kControl,        // CSI …
-    kControlIgnore,  // CSI that cannot be valid any more
+    kControlIgnore,  // a CSI that cannot be valid any more
     kString,         // OSC, being kept
     kStringIgnore,   // DCS, SOS, PM, APC, ESC k, or an OSC that grew too long
   };
 
-  std::size_t plain_run(const std::uint8_t* data, std::size_t size) const;
-  void ground(std::uint8_t byte, std::string& out);
-  bool utf8(std::uint8_t byte, std::string& out);  // false: the byte is not part of the character and starts something new
+  // Each takes one byte in its state. False: the byte does not belong to what was begun; the state is kGround and it starts something new.
+  bool ground(std::uint8_t byte, std::string& out);
+  bool utf8(std::uint8_t byte, std::string& out);
+  bool escape(std::uint8_t byte, std::string& out);
+  bool control(std::uint8_t byte, std::string& out);
+  bool string(std::uint8_t byte, std::string& out);
+
   void c1(std::uint8_t code, std::string& out);
-  void escape(std::uint8_t byte, std::string& out);
-  void control(std::uint8_t byte, std::string& out);
-  void string(std::uint8_t byte, std::string& out);
+  void c0(std::uint8_t byte, std::string& out);
+  void begin(State state);
   void end_string(std::string& out);
-  void operating_system_command(std::string_view body, std::string& out);
-  void finish_escape(std::string& out);
-  void finish_control(std::string& out);
-  void begin(State state, bool bell_ends = false);
+  void finish_escape(char final, std::string& out);
+  void finish_control(char final, std::string& out);
+  void finish_command(std::string_view body, std::string& out);
   void drop() { ++dropped_; }
 
   Options options_;
   State state_ = State::kGround;
-  State after_utf8_ = State::kGround;
-  bool bell_ends_ = false;
-  std::string held_;                     // the sequence so far, without its introducer
-  std::array<char, 4> character_{};      // of kUtf8
+  bool in_string_ = false;  // kEscape: the ESC came inside a string and may be the beginning of its end (ESC \)
+  bool bell_ends_ = false;  // kString*: BEL ends it, too (OSC)
+  std::string held_;        // of the sequence so far, without its introducer
+  std::array<char, 4> character_{};  // of kUtf8
   std::uint8_t have_ = 0, want_ = 0;
+  std::uint8_t lead_ = 0;  // kString*: the first byte of the character that is under way
   ScreenModes modes_;
   bool queried_ = false;
   std::uint64_t dropped_ = 0;
