@@ -81,7 +81,7 @@ class Loop {
   void post(std::function<void()> work);  // from any thread; runs on the loop's thread, in order
 
   Timer after(std::chrono::milliseconds delay, std::function<void()> callback);
-  // kFailed when the descriptor cannot be polled (a regular file).
+  // kFailed when it is no open descriptor. A regular file is always ready, as for poll(2).
   Result<FdWatch> watch_fd(int fd, Interest interest, std::function<void(Ready)> callback);
   // The signals are taken over process-wide while the watch lives.
   Result<SignalWatch> watch_signals(std::initializer_list<int> numbers, std::function<void(int)> callback);
