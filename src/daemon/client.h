@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "base/progress.h"
+#include "daemon/channel.h"
 #include "sys/fd.h"
 #include "sys/xdg.h"
 
@@ -30,9 +31,8 @@ class Client {
   Result<Reply> call(std::string_view method, json::object params, const ProgressSink& progress = {});
 
  private:
-  explicit Client(sys::Fd socket) : socket_(std::move(socket)) {}
-  sys::Fd socket_;
-  std::string buffered_;
+  explicit Client(Channel channel) : channel_(std::move(channel)) {}
+  Channel channel_;
 };
 
 }  // namespace locki::daemon

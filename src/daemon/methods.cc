@@ -1,0 +1,145 @@
+#include "daemon/methods.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <functional>
+
+#include "base/strings.h"
+#include "daemon/server.h"
+
+namespace locki::daemon {
+
+using sandbox::Manager;
+using sandbox::Where;
+
+namespace {
+
+struct Call {
+  Manager& manager;
+  Connection& connection;
+  const json::object& params;
+  const ProgressSink& progress;
+
+  std::string text(std::string_view key) const { return json::string_or(params, key); }
+  bool flag(std::string_view key) const { return json::bool_or(params, key); }
+  Where where() const { return {text("cwd"), text("name")}; }
+};
+
+json::object brief(const sandbox::Record& record) {
+  return {{"name", record.name}, {"branch", record.name}, {"worktree", record.worktree}, {"repo", record.repo}, {"instance", record.instance}};
+}
+
+Result<Reply> reply(Result<sandbox::Record> record) {
+  if (!record) return fail(std::move(record).error());
+  return Reply{brief(*record), {}};
+}
+
+Result<Reply> reply(Result<> done) {
+  if (!done) return fail(std::move(done).error());
+  return Reply{};
+}
+
+Result<Reply> reply(std::string_view key, Result<json::array> list) {
+  if (!list) return fail(std::move(list).error());
+  return Reply{{{key, std::move(*list)}}, {}};
+}
+
+Result<Reply> open(const Call& call) {
+  TRY_ASSIGN(const auto opened, call.manager.open_sandbox({call.where(), call.text("agent"), call.flag("create"), call.text("from")}, call.progress));
+  call.manager.session_begins(opened.record.id);
+  call.connection.sessions.insert(opened.record.id);
+  json::object o = brief(opened.record);
+  o["uid"] = 0;
+  o["gid"] = 0;
+  json::object environment;
+  for (const auto& [key, value] : opened.environment) environment[key] = value;
+  o["environment"] = std::move(environment);
+  json::array command;
+  for (const auto& word : opened.command) command.emplace_back(word);
+  o["argv_prefix"] = std::move(command);
+  const auto keys = call.manager.machine().key_files();
+  o["client_cert"] = keys.client_cert.native();
+  o["client_key"] = keys.client_key.native();
+  o["server_cert"] = keys.server_cert.native();
+  return Reply{std::move(o), {}};
+}
+
+Result<Reply> connect_incus(const Call& call) {
+  TRY_ASSIGN(auto fd, call.manager.machine().connect_incus());
+  Reply out;
+  out.fds.push_back(std::move(fd));
+  return out;
+}
+
+Result<Reply> leave(const Call& call) {
+  // While somebody uses it, a daemon of another build stays.
+  const bool leaving = call.manager.sessions() == 0 || call.flag("force");
+  call.connection.leave = leaving;
+  return Reply{{{"leaving", leaving}}, {}};
+}
+
+Result<Reply> vm_delete(const Call& call) {
+  if (!call.flag("force")) TRY(call.manager.nothing_to_lose(call.progress));
+  return reply(call.manager.delete_machine(call.progress));
+}
+
+using Handler = std::function<Result<Reply>(const Call&)>;
+
+const std::map<std::string, Handler, std::less<>>& table() {
+  static const std::map<std::string, Handler, std::less<>> kTable{
+      {"ping", [](const Call&) -> Result<Reply> { return Reply{{{"version", LOCKI_VERSION}, {"build", build_id()}, {"pid", ::getpid()}}, {}}; }},
+      {"daemon.leave", leave},
+      {"vm.status",
+       [](const Call& c) -> Result<Reply> {
+         TRY_ASSIGN(auto status, c.manager.machine_status());
+         return Reply{std::move(status), {}};
+       }},
+      {"vm.build", [](const Call& c) { return reply(c.manager.build_machine(c.progress)); }},
+      {"vm.start", [](const Call& c) { return reply(c.manager.start_machine(c.progress)); }},
+      {"vm.stop", [](const Call& c) { return reply(c.manager.stop_machine(c.flag("force"), c.progress)); }},
+      {"vm.delete", vm_delete},
+      {"sandbox.open", open},
+      {"sandbox.new", [](const Call& c) { return reply(c.manager.create(c.where(), c.text("from"), c.progress)); }},
+      {"sandbox.list", [](const Call& c) { return reply("sandboxes", c.manager.list(c.text("cwd"), c.flag("all"))); }},
+      {"sandbox.start", [](const Call& c) { return reply(c.manager.start(c.where(), c.progress)); }},
+      {"sandbox.stop", [](const Call& c) { return reply(c.manager.stop(c.where(), c.progress)); }},
+      {"sandbox.remove", [](const Call& c) { return reply(c.manager.remove({c.where(), c.flag("force"), c.flag("delete_branch")}, c.progress)); }},
+      {"sandbox.sync",
+       [](const Call& c) -> Result<Reply> {
+         TRY_ASSIGN(auto result, c.manager.sync(c.where(), c.progress));
+         return Reply{std::move(result), {}};
+       }},
+      {"sandbox.history", [](const Call& c) { return reply("versions", c.manager.history(c.where())); }},
+      {"incus.connect", connect_incus},
+      {"agent.list", [](const Call& c) { return reply("agents", c.manager.agents()); }},
+      {"agent.update", [](const Call& c) { return reply(c.manager.update_agent(c.text("agent"), c.progress)); }},
+      {"net.policy",
+       [](const Call& c) -> Result<Reply> {
+         TRY_ASSIGN(auto policy, c.manager.network_policy_json());
+         return Reply{std::move(policy), {}};
+       }},
+      {"net.explain",
+       [](const Call& c) -> Result<Reply> {
+         TRY_ASSIGN(auto text, c.manager.explain_network(c.text("host")));
+         return Reply{{{"text", std::move(text)}}, {}};
+       }},
+      {"net.allow", [](const Call& c) { return reply(c.manager.change_network(true, c.text("host"))); }},
+      {"net.deny", [](const Call& c) { return reply(c.manager.change_network(false, c.text("host"))); }},
+      {"net.log", [](const Call& c) { return reply("entries", c.manager.network_log(static_cast<std::size_t>(json::int_or(c.params, "limit", 100)))); }},
+      {"doctor", [](const Call& c) { return reply("checks", c.manager.doctor()); }},
+  };
+  return kTable;
+}
+
+}  // namespace
+
+Result<Reply> call_method(Manager& manager, Connection& connection, const std::string& method, const json::object& params, const ProgressSink& progress) {
+  const auto found = table().find(method);
+  if (found == table().end()) {
+    return fail(ErrorKind::kUsage, fmt::format("the daemon has no method \"{}\"", printable(method)), "it may be older than this program: locki vm stop, then try again");
+  }
+  return found->second({manager, connection, params, progress});
+}
+
+}  // namespace locki::daemon

@@ -1,0 +1,168 @@
+#include "daemon/server.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <thread>
+
+#include "base/log.h"
+#include "daemon/channel.h"
+#include "daemon/methods.h"
+#include "sandbox/manager.h"
+#include "sys/file.h"
+#include "sys/socket.h"
+
+namespace locki::daemon {
+
+std::string build_id() {
+  static const std::string kId = [] {
+    struct stat st {};
+    if (::stat("/proc/self/exe", &st) != 0) return std::string(LOCKI_VERSION);
+    return fmt::format("{}-{:x}-{:x}.{:x}", LOCKI_VERSION, st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+  }();
+  return kId;
+}
+
+namespace {
+
+// Tells the client that started us, once. Started by hand, there is nobody to tell.
+class Readiness {
+ public:
+  Readiness() {
+    if (::fcntl(kReadyFd, F_GETFD) >= 0) {
+      ::fcntl(kReadyFd, F_SETFD, FD_CLOEXEC);
+      fd_ = sys::Fd(kReadyFd);
+    }
+  }
+  void tell(std::string_view text) {
+    if (fd_) (void)sys::write_all(fd_.get(), text);
+    fd_.reset();
+  }
+
+ private:
+  sys::Fd fd_;
+};
+
+class Server {
+ public:
+  Server(sandbox::Manager& manager, sys::Fd wake) : manager_(manager), wake_(std::move(wake)) {}
+
+  void serve(sys::Fd socket) {
+    ++connections_;
+    std::thread([this, socket = std::move(socket)]() mutable {
+      Channel channel(std::move(socket));
+      Connection connection;
+      converse(channel, connection);
+      for (const auto& id : connection.sessions) manager_.session_ends(id);
+      if (connection.leave) (void)sys::write_all(wake_.get(), "x");
+      --connections_;
+    }).detach();
+  }
+  int connections() const { return connections_; }
+
+ private:
+  void converse(Channel& channel, Connection& connection) {
+    for (;;) {
+      auto line = channel.read();
+      if (!line) return;
+      const std::string method = json::string_or(line->object, "method");
+      const json::object none;
+      const json::object* params = json::object_or_null(line->object, "params");
+      bool gone = false;
+      // A client that went away does not stop the work: what it began is finished.
+      const ProgressSink sink = [&](const ProgressEvent& event) {
+        if (!gone && !channel.write({{"event", event_to_json(event)}})) gone = true;
+      };
+      auto reply = guarded_call(connection, method, params != nullptr ? *params : none, sink);
+      std::vector<int> fds;
+      json::object answer;
+      if (reply) {
+        for (const auto& fd : reply->fds) fds.push_back(fd.get());
+        answer["result"] = std::move(reply->result);
+      } else {
+        log::warning("{}: {}", printable(method), reply.error().describe());
+        answer["error"] = error_to_json(reply.error());
+      }
+      if (gone || !channel.write(answer, fds) || connection.leave) return;
+    }
+  }
+
+  // The last fence: nothing below should throw, but memory can run out.
+  Result<Reply> guarded_call(Connection& connection, const std::string& method, const json::object& params, const ProgressSink& sink) {
+    try {
+      return call_method(manager_, connection, method, params, sink);
+    } catch (const std::exception& e) {
+      return fail(ErrorKind::kFailed, fmt::format("internal error in {}: {}", printable(method), e.what()), "please report this");
+    }
+  }
+
+  sandbox::Manager& manager_;
+  sys::Fd wake_;
+  std::atomic<int> connections_{0};
+};
+
+Result<int> serve_until_told(const sys::Paths& paths, const sys::Installation& installation, Readiness& readiness) {
+  TRY(sys::make_paths(paths));
+  auto lock = sys::FileLock::try_acquire(paths.state / "daemon.lock");
+  if (!lock) {
+    readiness.tell(lock.error().kind() == ErrorKind::kExists ? "busy" : lock.error().describe());
+    return 1;
+  }
+  TRY(sys::write_file(paths.state / "daemon.pid", fmt::format("{}\n", ::getpid()), 0600));
+  // Before the first thread: every thread leaves these to the loop below.
+  sigset_t signals;
+  ::sigemptyset(&signals);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&signals, number);
+  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+  sys::Fd signal_fd(::signalfd(-1, &signals, SFD_CLOEXEC));
+  TRY_ASSIGN(sys::Pipe wake, sys::make_pipe());
+
+  TRY_ASSIGN(auto manager, sandbox::Manager::open(paths, installation));
+  TRY_ASSIGN(const sys::Fd listener, sys::listen_unix(socket_file(paths)));
+  Server server(*manager, std::move(wake.write));
+  log::info("daemon {} serves {}", build_id(), printable(socket_file(paths).native()));
+  readiness.tell("ready");
+  std::thread([&manager] { manager->recover(); }).detach();
+
+  for (;;) {
+    std::array<pollfd, 3> polls{{{listener.get(), POLLIN, 0}, {signal_fd.get(), POLLIN, 0}, {wake.read.get(), POLLIN, 0}}};
+    if (::poll(polls.data(), polls.size(), -1) < 0) continue;
+    if (polls[1].revents != 0 || polls[2].revents != 0) break;
+    if (polls[0].revents == 0) continue;
+    auto connection = sys::accept_connection(listener.get());
+    if (!connection) continue;
+    const auto uid = sys::peer_uid(connection->get());
+    if (!uid || *uid != ::geteuid()) continue;  // the directory is 0700 already; root is not us either
+    server.serve(std::move(*connection));
+  }
+  ::unlink(socket_file(paths).c_str());
+  log::info("daemon leaves");
+  manager->shut_down();
+  // Connections may still be at work in their threads: everything they do survives being cut anywhere, so end now.
+  ::_exit(0);
+}
+
+}  // namespace
+
+int run(const sys::Paths& paths, const sys::Installation& installation) {
+  Readiness readiness;
+  const char* level = std::getenv("LOCKI_LOG");
+  log::open(STDERR_FILENO, level != nullptr && std::string_view(level) == "debug" ? log::Level::kDebug : log::Level::kInfo, "daemon");
+  ::umask(022);
+  if (::chdir("/") != 0) return 1;
+  auto result = serve_until_told(paths, installation, readiness);
+  if (result) return *result;
+  log::error("{}", result.error().describe());
+  readiness.tell(result.error().describe());
+  return 1;
+}
+
+}  // namespace locki::daemon

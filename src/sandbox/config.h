@@ -1,0 +1,67 @@
+// The user's config file, ~/.config/locki/config.toml: read whole, checked whole, every unknown key is an error. A value; the daemon
+// reads it again before each command, so that an edit needs no restart.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace locki::sandbox {
+
+struct Limits {
+  unsigned cpus = 2;
+  std::uint64_t memory_bytes = 0;
+  std::uint64_t disk_bytes = 0;
+  unsigned processes = 0;
+};
+
+struct Config {
+  struct Vm {
+    unsigned cpus = 2;                 // default: all of the host's, at most 8
+    std::uint64_t memory_bytes = 0;    // default: half of the host's, 2 to 16 GiB
+    std::uint64_t disk_bytes = 0;      // the data disk's size; sparse. default: 64 GiB
+    std::string accelerator = "auto";  // auto | kvm | tcg
+  } vm;
+  Limits defaults;  // of a sandbox
+  Limits ceiling;   // what a repository's locki.toml may ask for at most; default: the VM's size
+  struct Net {
+    std::string mode = "gate";                    // gate | open | off
+    std::vector<std::string> allow, deny;         // rules: "host", ".suffix", each with an optional ":port"
+    std::map<std::string, std::string> services;  // "NAME.locki.internal" -> "ADDRESS:PORT" on the host
+    std::string upstream;                         // the host's own proxy, "http://host:port"; default: from the environment
+  } net;
+  std::string mirror;                                                           // Debian mirror; default: the host's apt configuration
+  std::map<std::string, std::map<std::string, std::string>> agent_environment;  // [agents.NAME.environment]
+  std::vector<std::string> include;                                             // ignored paths that travel all the same
+};
+
+// What a repository's own locki.toml asks for. Nothing in it can widen the network or name a host path.
+struct Wishes {
+  std::optional<unsigned> cpus;
+  std::optional<std::uint64_t> memory_bytes, disk_bytes;
+  std::optional<unsigned> processes;
+};
+
+struct Host {
+  unsigned cpus = 1;
+  std::uint64_t memory_bytes = 0;
+};
+Host this_host();
+
+// An absent file gives the defaults. kUsage with file, line and the nearest known key for anything wrong.
+Result<Config> load_config(const std::filesystem::path& file, const Host& host);
+Result<Config> parse_config(std::string_view text, std::string_view shown_name, const Host& host);
+Result<Wishes> parse_wishes(std::string_view text);
+
+// The defaults, raised or lowered by the wishes, never above the ceiling. `cut` names what the ceiling cut.
+Limits limits_for(const Config& config, const Wishes& wishes, std::vector<std::string>* cut = nullptr);
+
+// "512M", "4GiB", "64 GB" (powers of 1024), or plain bytes.
+std::optional<std::uint64_t> parse_size(std::string_view text);
+
+}  // namespace locki::sandbox

@@ -1,0 +1,35 @@
+// A sandbox's container: its definition (pure), making and starting it, and what is put into it before anything runs there.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "base/progress.h"
+#include "git/repository.h"
+#include "incus/client.h"
+#include "sandbox/config.h"
+#include "sandbox/record.h"
+
+namespace locki::sandbox {
+
+inline constexpr std::string_view kEndpoint = "/usr/local/lib/locki/endpoint";
+inline constexpr std::string_view kHome = "/root";
+
+// The user inside is root of an unprivileged container: its own id range, nothing of the VM's.
+incus::CreateInstance container_definition(const Record& record, const Limits& limits, const std::string& image_alias);
+
+struct ContainerSetup {
+  Limits limits;
+  std::string image_alias;
+  std::string trust_archive;               // may be empty
+  std::filesystem::path endpoint_program;  // on the host
+};
+
+// Made when absent, started when stopped, prepared when new. Returns when commands can run in it.
+Result<> ensure_container(incus::Client& client, const Record& record, const ContainerSetup& setup, const ProgressSink& progress);
+// The repository inside: a clone of what the branch reaches, at the worktree's path, on the same branch.
+Result<> clone_inside(incus::Client& client, const Record& record, const git::Repository& repository, const ProgressSink& progress);
+// Stopped and deleted; absent is fine.
+Result<> remove_container(incus::Client& client, const std::string& instance);
+
+}  // namespace locki::sandbox

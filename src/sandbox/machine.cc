@@ -1,0 +1,247 @@
+#include "sandbox/machine.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "sandbox/agent_store.h"
+#include "sandbox/certificates.h"
+#include "sandbox/network.h"
+#include "sandbox/provision.h"
+#include "sandbox/tar.h"
+#include "sys/file.h"
+#include "vm/qemu/supervisor.h"
+
+namespace locki::sandbox {
+
+namespace fs = std::filesystem;
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+namespace {
+// A first boot under emulation takes a minute; a host that swaps takes longer. Past this, something is broken.
+constexpr std::chrono::minutes kBootDeadline{8};
+}  // namespace
+
+Machine::Machine(const sys::Paths& paths, const sys::Installation& installation) : paths_(paths), installation_(installation) {
+  driver_ = vm::make_qemu_driver({.state = paths.state / "vm", .jail = installation.libexec / "jail"});
+}
+
+Machine::~Machine() = default;
+
+fs::path Machine::data_disk() const { return paths_.state / "vm" / "data.img"; }
+fs::path Machine::golden_disk(const Roots& roots) const { return paths_.cache / "golden" / (roots.vm.id + "-" + roots.image.alias) / "data.img"; }
+
+Machine::KeyFiles Machine::key_files() const {
+  const fs::path keys = paths_.state / "keys";
+  return {keys / "client.crt", keys / "client.key", keys / "server.crt"};
+}
+
+Result<net::Identity> Machine::identity(std::string_view name) {
+  const fs::path keys = paths_.state / "keys";
+  TRY(sys::make_directories(keys, 0700));
+  return net::load_or_create(keys, name, fmt::format("locki-{}", name));
+}
+
+void Machine::adopt() {
+  const std::scoped_lock lock(mutex_);
+  auto adopted = driver_->adopt();
+  if (!adopted) log::warning("cannot take over the machine: {}", adopted.error().describe());
+  if (adopted && *adopted) log::info("took over the running machine");
+}
+
+bool Machine::running() {
+  auto status = driver_->status();
+  return status && status->state == vm::State::kRunning;
+}
+
+bool Machine::exists() const {
+  std::error_code error;
+  return fs::exists(data_disk(), error);
+}
+
+Result<> Machine::build(const Config& config, const ProgressSink& progress) {
+  const std::scoped_lock lock(mutex_);
+  TRY_ASSIGN(roots_, ensure_roots(paths_, installation_, config, progress));
+  return {};
+}
+
+Result<> Machine::boot(const Config& config, const ProgressSink& progress) {
+  TRY_ASSIGN(roots_, ensure_roots(paths_, installation_, config, progress));
+  TRY_ASSIGN(const auto client_identity, identity("client"));
+  TRY_ASSIGN(const auto server_identity, identity("server"));
+  vm::VmSpec spec;
+  spec.files = roots_->vm;
+  spec.cpus = config.vm.cpus;
+  spec.memory_mib = config.vm.memory_bytes >> 20;
+  spec.data_disk = data_disk();
+  spec.data_disk_size = config.vm.disk_bytes;
+  std::error_code error;
+  if (fs::exists(golden_disk(*roots_), error)) spec.golden_data_disk = golden_disk(*roots_);
+  spec.credentials = {{"locki.client.crt", client_identity.certificate_pem},
+                      {"locki.server.crt", server_identity.certificate_pem},
+                      {"locki.server.key", server_identity.key_pem}};
+  TRY_ASSIGN(spec.accelerator, vm::accelerator_choice_from(config.vm.accelerator));
+  Phase phase(progress, "vm.boot", "Starting the virtual machine");
+  TRY(driver_->start(spec, progress));
+  auto status = driver_->status();
+  if (status && !status->accelerator_note.empty()) {
+    report(progress, {ProgressEvent::Kind::kWarning, "vm.accelerator", "no hardware acceleration, everything is slower: " + status->accelerator_note, std::nullopt});
+  }
+  ready_ = false;
+  client_.reset();
+  return {};
+}
+
+Result<sys::Fd> Machine::connect_incus() { return driver_->connect(vm::kIncusPort); }
+
+Result<std::shared_ptr<incus::Client>> Machine::incus() {
+  if (auto client = std::atomic_load(&client_)) return client;
+  return fail(ErrorKind::kUnavailable, "the virtual machine is not running", "locki vm start");
+}
+
+Result<> Machine::wait_for_incus(const ProgressSink& progress) {
+  Phase phase(progress, "vm.incus", "Waiting for the virtual machine to answer");
+  TRY_ASSIGN(const auto client_identity, identity("client"));
+  TRY_ASSIGN(const auto server_identity, identity("server"));
+  TRY_ASSIGN(auto made, incus::Client::make({client_identity.certificate_pem, client_identity.key_pem, server_identity.certificate_pem},
+                                            [this] { return connect_incus(); }));
+  auto client = std::make_shared<incus::Client>(std::move(made));
+  const auto begun = steady_clock::now();
+  for (;;) {
+    auto ready = client->wait_ready(milliseconds(2000));
+    if (ready) break;
+    TRY(context(driver_->alive(), "while waiting for the virtual machine"));
+    const auto waited = steady_clock::now() - begun;
+    if (waited > kBootDeadline) {
+      return fail(std::move(ready).error().with_context("the virtual machine runs, but incusd in it does not answer").with_hint(
+          "look at " + printable((paths_.state / "vm").native()) + "; try: locki vm stop, then again"));
+    }
+  }
+  std::atomic_store(&client_, std::shared_ptr<incus::Client>(std::move(client)));
+  return {};
+}
+
+Result<> Machine::provision_once(const Config&, const ProgressSink& progress) {
+  TRY_ASSIGN(auto client, incus());
+  return provision(*client, roots_->image, progress);
+}
+
+Result<> Machine::open_gate(const Config& config) {
+  if (!gate_) {
+    gate::GateConfig gate_config;
+    TRY_ASSIGN(gate_config.policy, network_policy(config, paths_, installation_, agent_hosts_));
+    TRY_ASSIGN(gate_config.upstream, network_upstream(config));
+    gate_config.log_path = paths_.state / "net.jsonl";
+    TRY_ASSIGN(gate_, gate::Gate::start(std::move(gate_config)));
+  }
+  auto listener = driver_->listen(vm::kGatePort);
+  // Held by ourselves already: a machine that was ensured before.
+  if (!listener && listener.error().kind() == ErrorKind::kExists) return {};
+  if (!listener) return fail(std::move(listener).error().with_context("while opening the egress gate"));
+  gate_->serve(std::move(*listener), "vm");
+  return {};
+}
+
+Result<> Machine::apply_network(const Config& config) {
+  const std::scoped_lock lock(mutex_);
+  if (!gate_) return {};
+  TRY_ASSIGN(auto policy, network_policy(config, paths_, installation_, agent_hosts_));
+  gate_->update(std::move(policy));
+  return {};
+}
+
+Result<> Machine::ensure(const Config& config, const ProgressSink& progress) {
+  const std::scoped_lock lock(mutex_);
+  const bool runs = running();
+  if (runs && ready_) return {};
+  if (!runs) TRY(boot(config, progress));
+  if (!roots_) {
+    TRY_ASSIGN(roots_, ensure_roots(paths_, installation_, config, progress));
+  }
+  TRY(open_gate(config));
+  TRY(wait_for_incus(progress));
+  TRY(provision_once(config, progress));
+  ready_ = true;
+  return {};
+}
+
+Result<> Machine::stop(const ProgressSink& progress) {
+  const std::scoped_lock lock(mutex_);
+  if (!running()) return {};
+  Phase phase(progress, "vm.stop", "Stopping the virtual machine");
+  ready_ = false;
+  std::atomic_store(&client_, std::shared_ptr<incus::Client>());
+  return driver_->stop(std::chrono::seconds(90));
+}
+
+Result<> Machine::remove(const ProgressSink& progress) {
+  const std::scoped_lock lock(mutex_);
+  Phase phase(progress, "vm.delete", "Deleting the virtual machine");
+  ready_ = false;
+  std::atomic_store(&client_, std::shared_ptr<incus::Client>());
+  TRY(driver_->kill());
+  return sys::remove_tree(data_disk());
+}
+
+Result<json::object> Machine::status(const Config& config) {
+  TRY_ASSIGN(const vm::Status status, driver_->status());
+  const bool runs = status.state == vm::State::kRunning;
+  json::object o{{"state", exists() || runs ? to_string(status.state) : "absent"},
+                 {"accelerator", runs ? json::value(to_string(status.accelerator)) : json::value(nullptr)},
+                 {"accelerator_note", status.accelerator_note},
+                 {"pid", status.pid},
+                 {"cpus", runs ? status.cpus : config.vm.cpus},
+                 {"memory_mib", runs ? status.memory_mib : config.vm.memory_bytes >> 20},
+                 {"memory_used_bytes", status.memory_in_use},
+                 {"disk_bytes", status.disk_size},
+                 {"disk_used_bytes", status.disk_in_use},
+                 {"uptime_s", status.uptime.count()},
+                 {"problem", status.problem},
+                 {"last_exit", status.last_exit}};
+  TRY_ASSIGN(o["roots"], roots_status(paths_, installation_, config));
+  return o;
+}
+
+Result<std::string> Machine::image_alias() {
+  const std::scoped_lock lock(mutex_);
+  if (!roots_) return fail(ErrorKind::kUnavailable, "the virtual machine is not running");
+  return roots_->image.alias;
+}
+
+std::string Machine::trust_archive() {
+  std::string known;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (!roots_) return "";
+    known = sys::read_file(roots_->image_certificates, 16 << 20).value_or("");
+  }
+  const auto extra = certificates_missing_from(known, host_certificates());
+  if (extra.empty()) return "";
+  TarWriter tar;
+  // Where update-ca-certificates takes them from later, and the bundle that it would make now: running it takes long under emulation.
+  std::string bundle = known;
+  for (std::size_t i = 0; i < extra.size(); ++i) {
+    tar.file(fmt::format("/usr/local/share/ca-certificates/locki-host-{}.crt", i), extra[i]);
+    bundle += extra[i];
+  }
+  tar.file(kCertificates, bundle);
+  return tar.finish();
+}
+
+Result<> Machine::ensure_agent(const agents::Agent& agent, const Config& config, bool renew, const ProgressSink& progress) {
+  const std::scoped_lock one_builder(agents_mutex_);
+  TRY_ASSIGN(auto client, incus());
+  BuilderSetup setup;
+  TRY_ASSIGN(setup.image_alias, image_alias());
+  setup.archive = trust_archive();
+  if (setup.archive.empty()) setup.archive = TarWriter().finish();
+  if (const char* registry = std::getenv("NPM_CONFIG_REGISTRY")) setup.environment["NPM_CONFIG_REGISTRY"] = registry;
+  (void)config;
+  return ensure_agent_installed(*client, agent, setup, renew, progress);
+}
+
+}  // namespace locki::sandbox

@@ -1,0 +1,83 @@
+// The machine that all sandboxes share: its roots, the VM, incusd in it, what incusd needs once (pool, network, profile, image), the
+// agent store, and the egress gate. Thread-safe; ensure() is done by one thread while the others wait for its outcome.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "agents/agent.h"
+#include "base/json.h"
+#include "base/progress.h"
+#include "gate/gate.h"
+#include "incus/client.h"
+#include "net/identity.h"
+#include "sandbox/config.h"
+#include "sandbox/roots.h"
+#include "sys/xdg.h"
+#include "vm/driver.h"
+
+namespace locki::sandbox {
+
+class Machine {
+ public:
+  Machine(const sys::Paths& paths, const sys::Installation& installation);
+  ~Machine();
+
+  // Takes over a machine that an earlier daemon left running.
+  void adopt();
+  // Builds the roots; starts nothing.
+  Result<> build(const Config& config, const ProgressSink& progress);
+  // Running, incusd answers, everything in it is there. Cheap when it is so already.
+  Result<> ensure(const Config& config, const ProgressSink& progress);
+  Result<> stop(const ProgressSink& progress);
+  // The data disk too, and with it what every sandbox holds inside. The roots and the agent logins stay.
+  Result<> remove(const ProgressSink& progress);
+  Result<json::object> status(const Config& config);
+  bool running();
+  bool exists() const;  // there is a data disk
+
+  // For sandbox work after ensure(). kUnavailable when the machine does not run.
+  Result<std::shared_ptr<incus::Client>> incus();
+  Result<sys::Fd> connect_incus();
+  struct KeyFiles {
+    std::filesystem::path client_cert, client_key, server_cert;
+  };
+  KeyFiles key_files() const;
+  // The alias of the image that containers are cloned from; after ensure().
+  Result<std::string> image_alias();
+  // A tar to unpack in a fresh container: the host's CA certificates in its trust store. Empty when there is nothing to add.
+  std::string trust_archive();
+
+  // The agent is in the store, installing it if need be (or anew). Runs in a throw-away builder container.
+  Result<> ensure_agent(const agents::Agent& agent, const Config& config, bool renew, const ProgressSink& progress);
+
+  gate::Gate* gate() { return gate_.get(); }
+  // The config's network rules, and what `extra` adds (the agents' hosts), take effect at once.
+  Result<> apply_network(const Config& config);
+  void set_agent_hosts(std::vector<std::string> hosts) { agent_hosts_ = std::move(hosts); }
+
+ private:
+  Result<> boot(const Config& config, const ProgressSink& progress);
+  Result<> wait_for_incus(const ProgressSink& progress);
+  Result<> open_gate(const Config& config);
+  Result<> provision_once(const Config& config, const ProgressSink& progress);
+  Result<net::Identity> identity(std::string_view name);
+  std::filesystem::path data_disk() const;
+  std::filesystem::path golden_disk(const Roots& roots) const;
+
+  sys::Paths paths_;
+  sys::Installation installation_;
+  std::unique_ptr<vm::VmDriver> driver_;
+  std::unique_ptr<gate::Gate> gate_;
+  std::shared_ptr<incus::Client> client_;
+  std::vector<std::string> agent_hosts_;
+  std::optional<Roots> roots_;
+  bool ready_ = false;      // provisioned since the last start
+  std::mutex mutex_;        // of the machine's life: start, stop, what is above
+  std::mutex agents_mutex_;  // one builder container at a time
+};
+
+}  // namespace locki::sandbox

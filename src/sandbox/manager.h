@@ -1,0 +1,133 @@
+// The use cases, as the daemon offers them. Thread-safe: each call may come from its own thread. One sandbox is changed by one call at
+// a time, the machine likewise; calls for different sandboxes run side by side. Long work reports progress and never prints.
+#pragma once
+
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include "agents/table.h"
+#include "base/json.h"
+#include "base/progress.h"
+#include "git/repository.h"
+#include "sandbox/config.h"
+#include "sandbox/container.h"
+#include "sandbox/logins.h"
+#include "sandbox/machine.h"
+#include "sandbox/mirrors.h"
+#include "sandbox/record.h"
+#include "sys/xdg.h"
+
+namespace locki::sandbox {
+
+// Which sandbox the user means: a name, or the worktree that `cwd` lies in; a name belongs to the repository of `cwd`.
+struct Where {
+  std::string cwd;
+  std::string name;
+};
+
+struct OpenRequest {
+  Where where;
+  std::string agent;  // "" for a plain command
+  bool create = false;
+  std::string from;  // the commit-ish that a new branch begins at; "" is HEAD
+};
+
+struct Opened {
+  Record record;
+  std::map<std::string, std::string> environment;
+  std::vector<std::string> command;  // the agent's program and bypass arguments; empty for a plain command
+};
+
+struct RemoveRequest {
+  Where where;
+  bool force = false;
+  bool delete_branch = false;
+};
+
+class Manager {
+ public:
+  static Result<std::unique_ptr<Manager>> open(const sys::Paths& paths, const sys::Installation& installation);
+  ~Manager();
+
+  Machine& machine() { return machine_; }
+
+  Result<Opened> open_sandbox(const OpenRequest& request, const ProgressSink& progress);
+  // A session is a user's open command; it keeps `remove` and `stop` (without force) away, and the daemon alive.
+  void session_begins(const std::string& id);
+  void session_ends(const std::string& id);  // also brings the agents' logins out
+  std::size_t sessions() const;
+
+  Result<Record> create(const Where& where, const std::string& from, const ProgressSink& progress);
+  Result<json::array> list(const std::string& cwd, bool all) const;
+  Result<Record> start(const Where& where, const ProgressSink& progress);
+  Result<Record> stop(const Where& where, const ProgressSink& progress);
+  // kConflict names what would be lost. The branch stays unless asked for.
+  Result<Record> remove(const RemoveRequest& request, const ProgressSink& progress);
+  Result<json::object> sync(const Where& where, const ProgressSink& progress);
+  Result<json::array> history(const Where& where) const;
+
+  Result<json::array> agents() const;
+  Result<> update_agent(const std::string& name, const ProgressSink& progress);
+
+  // The machine as a whole (manager_machine.cc).
+  Result<json::object> machine_status();
+  Result<> build_machine(const ProgressSink& progress);
+  Result<> start_machine(const ProgressSink& progress);
+  // Sandboxes are brought to rest first; kConflict while sessions are open, unless forced.
+  Result<> stop_machine(bool force, const ProgressSink& progress);
+  // kConflict names the sandboxes whose work is not all here.
+  Result<> nothing_to_lose(const ProgressSink& progress);
+  Result<> delete_machine(const ProgressSink& progress);
+  Result<json::array> doctor();
+
+  // The network's rules (manager_network.cc). A change is written to the config's companion file and acts at once.
+  Result<json::object> network_policy_json();
+  Result<std::string> explain_network(const std::string& target);
+  Result<> change_network(bool allow, const std::string& target);
+  Result<json::array> network_log(std::size_t limit) const;
+
+  // Everything that ran when the last daemon ended is taken up again; what it left half-made is finished or cleaned away.
+  void recover();
+  // Mirrors are brought to rest; the machine goes on running.
+  void shut_down();
+
+ private:
+  Manager(const sys::Paths& paths, const sys::Installation& installation, agents::AgentTable table, git::Program git);
+
+  Result<Config> config() const;
+  std::filesystem::path worktree_of(const git::Repository& repository, const std::string& name) const;
+  ContainerSetup container_setup(const Record& record, const Config& config, const ProgressSink& progress);
+  Result<MirrorPlan> mirror_plan(const Record& record, const Config& config) const;
+  Result<> set_up_agent(Record& record, const agents::Agent& agent, const Config& config, const ProgressSink& progress);
+  Result<> remove_parts(const Record& record, const RemoveRequest& request, const ProgressSink& progress);
+  // Containers whose record is gone: a remove while the machine was off, or a crash.
+  void sweep();
+  Result<Record> find(const Where& where) const;
+  Result<Record> find_or_create(const OpenRequest& request, const ProgressSink& progress);
+  Result<Record> make(const Where& where, const std::string& from, const ProgressSink& progress);
+  // The sandbox's container runs, has its repository, and its mirror is up.
+  Result<> bring_up(Record& record, const ProgressSink& progress);
+  Result<> refuse_to_lose_work(const RemoveRequest& request, Record& record, const ProgressSink& progress);
+  std::unique_lock<std::mutex> lock(const std::string& id);
+  // Up as far as this process knows, without asking the machine.
+  bool is_up(const std::string& id);
+
+  sys::Paths paths_;
+  sys::Installation installation_;
+  agents::AgentTable agents_;
+  RecordStore records_;
+  Machine machine_;
+  Logins logins_;
+  git::Program git_;
+  Mirrors mirrors_;  // last: its threads use what is above
+
+  mutable std::mutex mutex_;  // of the two maps
+  std::map<std::string, std::unique_ptr<std::mutex>> locks_;
+  std::map<std::string, std::size_t> sessions_;
+  std::mutex create_mutex_;  // one branch and worktree at a time: git's own locks are per file
+  bool swept_ = false;
+};
+
+}  // namespace locki::sandbox

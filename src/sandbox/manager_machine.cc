@@ -1,0 +1,120 @@
+// Manager: the use cases about the machine as a whole.
+#include <fmt/format.h>
+
+#include "base/strings.h"
+#include "sandbox/manager.h"
+#include "sys/file.h"
+#include "sys/process.h"
+
+namespace locki::sandbox {
+
+namespace fs = std::filesystem;
+
+Result<json::object> Manager::machine_status() {
+  TRY_ASSIGN(const Config config, this->config());
+  return machine_.status(config);
+}
+
+Result<> Manager::build_machine(const ProgressSink& progress) {
+  TRY_ASSIGN(const Config config, this->config());
+  return machine_.build(config, progress);
+}
+
+Result<> Manager::start_machine(const ProgressSink& progress) {
+  TRY_ASSIGN(const Config config, this->config());
+  return machine_.ensure(config, progress);
+}
+
+Result<> Manager::stop_machine(bool force, const ProgressSink& progress) {
+  if (!force && sessions() > 0) {
+    return fail(ErrorKind::kConflict, fmt::format("{} sandboxes are in use", sessions()), "end those sessions, or: locki vm stop --force");
+  }
+  TRY_ASSIGN(auto records, records_.list());
+  for (auto& record : records) {
+    const auto held = lock(record.id);
+    if (is_up(record.id)) {
+      Phase phase(progress, "sync." + record.id, fmt::format("Bringing home what {} did", record.name));
+      record.settled = mirrors_.sync(record.id, std::chrono::seconds(60)).has_value();
+      TRY(records_.save(record));
+    }
+    mirrors_.stop(record.id);
+  }
+  return machine_.stop(progress);
+}
+
+Result<> Manager::nothing_to_lose(const ProgressSink& progress) {
+  if (sessions() > 0) return fail(ErrorKind::kConflict, fmt::format("{} sandboxes are in use", sessions()), "end those sessions, or use --force");
+  TRY_ASSIGN(auto records, records_.list());
+  std::vector<std::string> unsettled;
+  for (auto& record : records) {
+    const auto held = lock(record.id);
+    if (is_up(record.id)) {
+      Phase phase(progress, "sync." + record.id, fmt::format("Bringing home what {} did", record.name));
+      record.settled = mirrors_.sync(record.id, std::chrono::seconds(60)).has_value();
+      TRY(records_.save(record));
+    }
+    if (record.cloned && !record.settled) unsettled.push_back(record.name);
+  }
+  if (unsettled.empty()) return {};
+  return fail(ErrorKind::kConflict, "these sandboxes may hold work that is not on the host yet: " + join(unsettled, ", "),
+              "bring it here: locki sync NAME; or use --force");
+}
+
+Result<> Manager::delete_machine(const ProgressSink& progress) {
+  TRY_ASSIGN(auto records, records_.list());
+  for (auto& record : records) {
+    const auto held = lock(record.id);
+    mirrors_.stop(record.id);
+    // The next start makes the container anew from the branch and the worktree's files.
+    record.cloned = false;
+    record.settled = true;
+    record.agents.clear();
+    TRY(sys::remove_tree(records_.directory_of(record.id) / "mirror" / "base"));
+    TRY(records_.save(record));
+  }
+  return machine_.remove(progress);
+}
+
+Result<json::array> Manager::doctor() {
+  json::array checks;
+  const auto add = [&](std::string_view name, bool ok, std::string detail, std::string remedy) {
+    checks.push_back(json::object{{"name", name}, {"ok", ok}, {"detail", std::move(detail)}, {"remedy", ok ? "" : std::move(remedy)}});
+  };
+  for (const char* program : {"git", "mmdebstrap", "tar"}) {
+    const auto found = sys::find_program(program);
+    add(fmt::format("program {}", program), found.has_value(), found.value_or("not installed"), fmt::format("apt-get install {}", program));
+  }
+  const auto config = this->config();
+  add("config", config.has_value(), config ? (paths_.config / "config.toml").native() : config.error().describe(), "correct the file");
+  for (const auto& [name, path, least] : {std::tuple{"space for the cache", paths_.cache, 4ULL << 30}, std::tuple{"space for the machine", paths_.state, 8ULL << 30}}) {
+    const auto free = sys::free_space(path);
+    add(name, free && *free >= least, free ? human_bytes(*free) + " free" : free.error().describe(), "free some space in " + path.native());
+  }
+  if (auto status = machine_status()) {
+    const std::string state = json::string_or(*status, "state");
+    const std::string problem = json::string_or(*status, "problem");
+    add("machine", problem.empty(), problem.empty() ? state : problem, "locki vm stop; locki vm start");
+    if (state == "running") {
+      const bool kvm = json::string_or(*status, "accelerator") == "kvm";
+      add("acceleration", kvm, kvm ? "kvm" : "emulated: " + json::string_or(*status, "accelerator_note", "tcg"), "give your user access to /dev/kvm (group kvm), or enable virtualisation in the firmware");
+      auto client = machine_.incus();
+      const auto server = client ? (*client)->server(std::chrono::seconds(10)) : fail(std::move(client).error());
+      add("incusd", server.has_value(), server ? "version " + printable(server->version) : server.error().describe(), "locki vm stop; locki vm start");
+    }
+  } else {
+    add("machine", false, status.error().describe(), "locki vm delete --force removes it; worktrees and branches stay");
+  }
+  std::vector<std::string> broken;
+  if (auto records = records_.list(&broken)) {
+    for (const auto& record : *records) {
+      const auto mirror = mirrors_.status(record.id);
+      if (mirror.state == "closed" || mirror.state == "failed") {
+        add("mirror of " + record.name, false, mirror.problem, mirror.state == "closed" ? "the sandbox broke the rules of the mirror: look at it, then locki start " + record.name : "it is tried again by itself");
+      }
+    }
+  }
+  for (const auto& why : broken) add("record", false, why, "locki remove --force clears it");
+  return checks;
+}
+
+}  // namespace locki::sandbox

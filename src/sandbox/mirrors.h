@@ -1,0 +1,66 @@
+// The running mirrors: for each sandbox that is up, one worker process (libexec/locki/mirror) on this side, one endpoint in the container,
+// and a thread that joins them and starts them anew when either ends. Thread-safe.
+//
+// The worker is a process of its own so that what parses the sandbox's bytes holds no keys and can be confined; the daemon only carries bytes
+// between the exec stream and the worker's socket.
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "incus/client.h"
+#include "mirror/control.h"
+
+namespace locki::sandbox {
+
+struct MirrorStatus {
+  // stopped | starting | busy | quiet (both sides agree) | failed (starts anew) | closed (the sandbox broke the rules: the user decides)
+  std::string state = "stopped";
+  std::size_t conflicts = 0, held = 0;
+  std::string problem;
+  std::deque<mirror::Event> events;  // the newest last, at most 100
+};
+
+// What starts a mirror; called again for every new attempt. An error ends the attempt, not the mirror.
+struct MirrorPlan {
+  std::string instance;
+  std::vector<std::string> endpoint;  // argv inside
+  mirror::StartSettings settings;
+};
+
+class Mirrors {
+ public:
+  using Connect = std::function<Result<std::shared_ptr<incus::Client>>()>;
+  Mirrors(std::filesystem::path libexec, std::filesystem::path log, Connect connect);
+  ~Mirrors();
+
+  // Returns at once; a mirror of that id that runs already is left alone, a closed one is opened again.
+  void start(const std::string& id, MirrorPlan plan);
+  // Orderly: what is under way is finished first, up to the grace time. Absent is fine.
+  void stop(const std::string& id, std::chrono::milliseconds grace = std::chrono::seconds(5));
+  void stop_all();
+  // Returns when both sides agreed at some moment after the call. kTimeout, kUnavailable (not running), or why the mirror is closed.
+  Result<json::object> sync(const std::string& id, std::chrono::milliseconds timeout);
+  MirrorStatus status(const std::string& id) const;
+  // A line for whoever works inside.
+  void note(const std::string& id, std::string_view text);
+
+ private:
+  class Mirror;
+  std::shared_ptr<Mirror> find(const std::string& id) const;
+
+  std::filesystem::path libexec_, log_;
+  Connect connect_;
+  mutable std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<Mirror>> mirrors_;
+};
+
+}  // namespace locki::sandbox

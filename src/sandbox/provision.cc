@@ -1,0 +1,86 @@
+#include "sandbox/provision.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+
+#include "sys/file.h"
+
+namespace locki::sandbox {
+
+namespace fs = std::filesystem;
+
+incus::Named pool_definition() {
+  // On the data disk, beside Incus' own database (recipes/vm: data-up mounts it there).
+  return {.name = std::string(kPool), .description = "sandboxes", .type = "btrfs", .config = {{"source", "/data/pool"}}};
+}
+
+incus::Named network_definition() {
+  return {.name = std::string(kNetwork),
+          .description = "sandboxes",
+          .type = "bridge",
+          .config = {{"ipv4.address", "10.77.0.1/16"}, {"ipv4.nat", "true"}, {"ipv6.address", "none"}, {"dns.mode", "none"}}};
+}
+
+incus::Named profile_definition() {
+  incus::Named profile{.name = std::string(kProfile), .description = "a sandbox"};
+  profile.config = {{"security.privileged", "false"}, {"security.idmap.isolated", "true"}, {"security.nesting", "false"},
+                    {"boot.autostart", "false"}};
+  const std::string proxy(kProxyUrl), bundle(kCertificates);
+  const std::string direct = "localhost,127.0.0.1,::1";
+  for (const char* name : {"http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"}) {
+    profile.config[std::string("environment.") + name] = proxy;
+  }
+  for (const char* name : {"no_proxy", "NO_PROXY"}) profile.config[std::string("environment.") + name] = direct;
+  // Node honours the proxy variables only when told to (24 and later; ignored before).
+  profile.config["environment.NODE_USE_ENV_PROXY"] = "1";
+  for (const char* name : {"SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "PIP_CERT", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO",
+                           "CARGO_HTTP_CAINFO", "AWS_CA_BUNDLE"}) {
+    profile.config[std::string("environment.") + name] = bundle;
+  }
+  profile.devices["root"] = {{"type", "disk"}, {"path", "/"}, {"pool", std::string(kPool)}};
+  profile.devices["eth0"] = {{"type", "nic"},
+                             {"network", std::string(kNetwork)},
+                             {"name", "eth0"},
+                             {"security.mac_filtering", "true"},
+                             {"security.ipv4_filtering", "true"},
+                             {"security.port_isolation", "true"}};
+  return profile;
+}
+
+namespace {
+
+Result<> import_sandbox_image(incus::Client& client, const ImageFiles& image, const ProgressSink& progress) {
+  TRY_ASSIGN(const auto known, client.image_by_alias(image.alias));
+  if (known) return {};
+  Phase phase(progress, "image", "Importing the sandbox image into the VM");
+  TRY_ASSIGN(sys::Fd metadata, sys::open_file(image.metadata, O_RDONLY));
+  TRY_ASSIGN(sys::Fd rootfs, sys::open_file(image.rootfs, O_RDONLY));
+  incus::ImageImport import;
+  import.metadata_fd = metadata.get();
+  import.rootfs_fd = rootfs.get();
+  std::error_code error;
+  import.metadata_size = fs::file_size(image.metadata, error);
+  if (!error) import.rootfs_size = fs::file_size(image.rootfs, error);
+  if (error) return fail(ErrorKind::kFailed, "cannot see the size of the sandbox image: " + error.message());
+  import.alias = image.alias;
+  incus::WaitOptions wait;
+  wait.timeout = std::chrono::seconds(1800);
+  wait.progress = progress;
+  wait.phase = "image";
+  TRY(client.import_image(import, wait));
+  return {};
+}
+
+}  // namespace
+
+Result<> provision(incus::Client& client, const ImageFiles& image, const ProgressSink& progress) {
+  TRY_ASSIGN(const auto pool, client.storage_pool(kPool));
+  if (!pool) TRY(context(client.create_storage_pool(pool_definition()), "while making the storage pool"));
+  TRY_ASSIGN(const auto network, client.network(kNetwork));
+  if (!network) TRY(context(client.create_network(network_definition()), "while making the network"));
+  TRY(context(client.put_profile(profile_definition()), "while making the profile"));
+  return context(import_sandbox_image(client, image, progress), "while importing the sandbox image");
+}
+
+}  // namespace locki::sandbox

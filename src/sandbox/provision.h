@@ -1,0 +1,34 @@
+// What incusd needs once before the first sandbox: storage pool, network, profile, and the sandbox image. Idempotent: each run brings
+// whatever is missing. The bodies are pure functions, so that tests compare them whole.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "base/progress.h"
+#include "incus/client.h"
+
+namespace locki::sandbox {
+
+inline constexpr std::string_view kPool = "default";
+inline constexpr std::string_view kNetwork = "incusbr0";
+inline constexpr std::string_view kProfile = "sandbox";
+// Where containers find the egress proxy: the host's side of the VM's card.
+inline constexpr std::string_view kProxyUrl = "http://10.0.2.2:3128";
+// The bundle inside a container that every tool is pointed to.
+inline constexpr std::string_view kCertificates = "/etc/ssl/certs/ca-certificates.crt";
+
+incus::Named pool_definition();
+incus::Named network_definition();
+// Unprivileged, an id range of its own, no forged addresses, no neighbours; proxy and certificates in the environment.
+incus::Named profile_definition();
+
+struct ImageFiles {
+  std::filesystem::path metadata;  // a tarball with metadata.yaml
+  std::filesystem::path rootfs;    // tarball
+  std::string alias;               // "sandbox-KEY": content-addressed
+};
+
+Result<> provision(incus::Client& client, const ImageFiles& image, const ProgressSink& progress);
+
+}  // namespace locki::sandbox
