@@ -1,0 +1,87 @@
+#include "sandbox/config.h"
+
+#include <gtest/gtest.h>
+
+namespace locki::sandbox {
+namespace {
+
+constexpr Host kHost{4, 16ULL << 30};
+
+TEST(Config, DefaultsFollowTheHost) {
+  const auto config = parse_config("", "c", kHost);
+  ASSERT_TRUE(config);
+  EXPECT_EQ(config->vm.cpus, 4u);
+  EXPECT_EQ(config->vm.memory_bytes, 8ULL << 30);
+  EXPECT_EQ(config->net.mode, "gate");
+}
+
+TEST(Config, ReadsEverythingItKnows) {
+  const auto config = parse_config(R"(
+mirror = { include = [".env.test"] }
+image = { mirror = "http://mirror.example/debian" }
+[vm]
+cpus = 2
+memory = "6GiB"
+accelerator = "tcg"
+[sandbox]
+memory = "1G"
+[sandbox.ceiling]
+memory = "2G"
+[net]
+mode = "open"
+allow = ["host.example", ".example.org"]
+[net.services]
+"model.locki.internal" = "127.0.0.1:8080"
+[agents.claude.environment]
+ANTHROPIC_BASE_URL = "http://model.locki.internal"
+)",
+                                   "c", kHost);
+  ASSERT_TRUE(config) << config.error().describe();
+  EXPECT_EQ(config->vm.memory_bytes, 6ULL << 30);
+  EXPECT_EQ(config->defaults.memory_bytes, 1ULL << 30);
+  EXPECT_EQ(config->ceiling.memory_bytes, 2ULL << 30);
+  EXPECT_EQ(config->net.allow.size(), 2u);
+  EXPECT_EQ(config->net.services.at("model.locki.internal"), "127.0.0.1:8080");
+  EXPECT_EQ(config->agent_environment.at("claude").at("ANTHROPIC_BASE_URL"), "http://model.locki.internal");
+  EXPECT_EQ(config->include, std::vector<std::string>{".env.test"});
+}
+
+TEST(Config, EveryMistakeIsToldWithItsLine) {
+  const std::pair<const char*, const char*> cases[] = {{"\n[vm]\ncpu = 2\n", "c:3: unknown setting \"vm.cpu\""},
+                                                       {"[vm]\nmemory = 4\n", "c:2: \"vm.memory\" must be a size"},
+                                                       {"[vm]\ncpus = 0\n", "whole number from 1"},
+                                                       {"[net]\nmode = \"free\"\n", "c:2: \"net.mode\" is \"free\""},
+                                                       {"[net]\nallow = \"x\"\n", "must be a list"},
+                                                       {"x = [", "c:1:"},
+                                                       {"vm = 3", "must be a table"}};
+  for (const auto& [text, expected] : cases) {
+    const auto config = parse_config(text, "c", kHost);
+    ASSERT_FALSE(config) << text;
+    EXPECT_NE(config.error().message().find(expected), std::string::npos) << config.error().message();
+  }
+}
+
+TEST(Config, WishesStayUnderTheCeiling) {
+  const auto config = parse_config("[sandbox]\nmemory=\"1G\"\n[sandbox.ceiling]\nmemory=\"2G\"\ncpus=2\n", "c", kHost);
+  ASSERT_TRUE(config);
+  const auto wishes = parse_wishes("[sandbox]\nmemory=\"8G\"\nprocesses=500\n");
+  ASSERT_TRUE(wishes);
+  std::vector<std::string> cut;
+  const Limits limits = limits_for(*config, *wishes, &cut);
+  EXPECT_EQ(limits.memory_bytes, 2ULL << 30);
+  EXPECT_EQ(limits.cpus, 2u);  // the default is cut as well, silently
+  EXPECT_EQ(limits.processes, 500u);
+  EXPECT_EQ(cut, std::vector<std::string>{"memory"});
+  EXPECT_FALSE(parse_wishes("[net]\nallow=[\"x\"]\n")) << "a repository cannot ask for network here";
+}
+
+TEST(ParseSize, Units) {
+  EXPECT_EQ(parse_size("512M"), 512ULL << 20);
+  EXPECT_EQ(parse_size("4GiB"), 4ULL << 30);
+  EXPECT_EQ(parse_size("64 GB"), 64ULL << 30);
+  EXPECT_EQ(parse_size("1000"), 1000u);
+  for (const char* bad : {"", "G", "-1G", "1.5G", "1X", "99999999999999999999", "99999999999T"}) EXPECT_FALSE(parse_size(bad)) << bad;
+}
+
+}  // namespace
+}  // namespace locki::sandbox
