@@ -23,7 +23,7 @@ Result<std::string> pack_revisions(const Repository& repository, const ObjectId&
 struct AcceptLimits {
   std::uint64_t max_pack = 4ULL << 30;      // bytes of the pack
   std::uint64_t max_file = 2ULL << 30;      // bytes of one blob
-  std::uint64_t max_objects = 5'000'000;    // new objects
+  std::uint64_t max_objects = 2'000'000;    // new objects
   std::size_t max_commits = 100'000;        // new commits
   std::size_t max_message = 1 << 20;        // bytes of one commit object
   std::chrono::milliseconds timeout{600'000};

@@ -1,0 +1,173 @@
+#include "git/inspect.h"
+
+#include <algorithm>
+
+#include "base/path_rules.h"
+
+namespace locki::git {
+namespace {
+
+tl::unexpected<Error> refuse(std::string why) { return fail(ErrorKind::kProtocol, std::move(why)); }
+
+std::string lines_of(const std::vector<std::string>& items) {
+  std::string out;
+  for (const std::string& item : items) out += item + "\n";
+  return out;
+}
+
+// `git cat-file --batch` output: "<oid> <type> <size>\n<bytes>\n" for each object asked for.
+class BatchReader {
+ public:
+  explicit BatchReader(std::string_view out) : out_(out) {}
+
+  // The next object's bytes; it must be of that type.
+  Result<std::string_view> next(std::string_view type) {
+    const auto end = out_.find('\n');
+    if (end == std::string_view::npos) return refuse("an object is missing");
+    const auto words = split(out_.substr(0, end), ' ');
+    if (words.size() != 3 || words[1] != type) return refuse("an object is not a " + std::string(type));
+    const auto size = parse_u64(words[2]);
+    if (!size || out_.size() - end - 1 < *size + 1) return refuse("git cat-file ended early");
+    const std::string_view bytes = out_.substr(end + 1, *size);
+    out_.remove_prefix(end + 1 + *size + 1);
+    return bytes;
+  }
+
+ private:
+  std::string_view out_;
+};
+
+}  // namespace
+
+Result<std::string> Inspector::run(std::vector<std::string> args, std::string_view input, std::size_t max_output, const char* what) const {
+  const auto spec = command_(std::move(args));
+  auto output = sys::run(spec, input, {.timeout = limits_.timeout, .max_output = max_output});
+  if (!output) {
+    if (output.error().kind() == ErrorKind::kNoSpace || output.error().kind() == ErrorKind::kTimeout) {
+      return refuse(std::string(what) + ": there is more of it than a worktree may have");
+    }
+    return fail(std::move(output).error());
+  }
+  if (!output->exit.ok()) return refuse(std::string(what) + ": " + printable(trim(output->err)));
+  return std::move(output->out);
+}
+
+Result<> check_change(std::string_view mode, std::string_view path) {
+  const std::string shown = "'" + printable(path) + "'";
+  if (mode == "160000") return refuse(shown + " is a submodule that the branch did not have");
+  if (mode != "100644" && mode != "100755" && mode != "120000") return refuse(shown + " has the mode " + printable(mode, 10));
+  if (const auto why = path_rules::why_bad_path(path)) return refuse(shown + " has " + std::string(*why));
+  return {};
+}
+
+Result<std::vector<std::string>> Inspector::new_commits(const ObjectId& tip, const ObjectId& old_tip) const {
+  std::vector<std::string> args{"rev-list", "--max-count=" + std::to_string(limits_.max_commits + 1), tip};
+  if (!old_tip.empty()) args.insert(args.end(), {"--not", old_tip});
+  args.emplace_back("--");
+  TRY_ASSIGN(const std::string out, run(std::move(args), {}, (limits_.max_commits + 2) * 66, "the new commits"));
+  auto commits = split_lines(out);
+  if (commits.size() > limits_.max_commits) return refuse("more than " + std::to_string(limits_.max_commits) + " new commits");
+  return commits;
+}
+
+Result<> Inspector::check_connected(const ObjectId& tip, const ObjectId& old_tip) const {
+  std::vector<std::string> args{"rev-list", "--objects", "--no-object-names", tip};
+  if (!old_tip.empty()) args.insert(args.end(), {"--not", old_tip});
+  args.emplace_back("--");
+  TRY_ASSIGN(const std::string objects, run(std::move(args), {}, (limits_.max_objects + 1) * 65, "the new objects"));
+  TRY_ASSIGN(const std::string described, run({"cat-file", "--batch-check=%(objecttype) %(objectsize)"}, objects, (limits_.max_objects + 1) * 40,
+                                              "the new objects"));
+  std::size_t count = 0;
+  for (std::size_t start = 0; start < described.size();) {
+    const auto end = std::min(described.find('\n', start), described.size());
+    const std::string_view line = std::string_view(described).substr(start, end - start);
+    start = end + 1;
+    if (++count > limits_.max_objects) return refuse("more than " + std::to_string(limits_.max_objects) + " new objects");
+    const auto space = line.find(' ');
+    const auto size = space == std::string_view::npos ? std::nullopt : parse_u64(line.substr(space + 1));
+    if (!size) return refuse("an object is missing");
+    const std::string_view type = line.substr(0, space);
+    if (type != "blob" && type != "tree" && type != "commit") return refuse("an object of the unexpected type " + printable(type, 20));
+    const std::uint64_t most = type == "blob" ? limits_.max_file : type == "tree" ? (std::uint64_t{64} << 20) : limits_.max_message;
+    if (*size > most) return refuse("a " + std::string(type) + " of " + human_bytes(*size));
+  }
+  return {};
+}
+
+// Headers and messages end up on screens: `git log` passes what it finds.
+Result<> Inspector::check_commits(const std::vector<std::string>& commits) const {
+  constexpr std::size_t kAtOnce = 64;
+  for (std::size_t start = 0; start < commits.size(); start += kAtOnce) {
+    const std::vector<std::string> some(commits.begin() + static_cast<std::ptrdiff_t>(start),
+                                        commits.begin() + static_cast<std::ptrdiff_t>(std::min(commits.size(), start + kAtOnce)));
+    TRY_ASSIGN(const std::string out, run({"cat-file", "--batch"}, lines_of(some), kAtOnce * (limits_.max_message + 256), "the new commits"));
+    BatchReader reader(out);
+    for (const std::string& commit : some) {
+      TRY_ASSIGN(const std::string_view bytes, reader.next("commit"));
+      const bool controls = std::any_of(bytes.begin(), bytes.end(), [](char raw) {
+        const auto c = static_cast<unsigned char>(raw);
+        return (c < 0x20 && c != '\n' && c != '\t' && c != '\r') || c == 0x7f;
+      });
+      if (controls) return refuse("the commit " + commit.substr(0, 12) + " has control characters in its author or message");
+    }
+  }
+  return {};
+}
+
+Result<> Inspector::check_paths(const std::vector<std::string>& commits) const {
+  if (commits.empty()) return {};
+  constexpr std::size_t kMaxListing = 512 << 20;
+  TRY_ASSIGN(const std::string out,
+             run({"diff-tree", "--stdin", "-r", "-z", "--raw", "--root", "--no-renames", "--no-abbrev", "--no-commit-id", "--diff-merges=first-parent"},
+                 lines_of(commits), kMaxListing, "the changed paths"));
+  std::vector<std::pair<std::string, std::string>> symlinks;  // path, blob
+  // ":<old mode> <new mode> <old oid> <new oid> <status>\0<path>\0"
+  std::string_view rest = out;
+  const auto take = [&]() {
+    const auto end = std::min(rest.find('\0'), rest.size());
+    const std::string_view item = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    return item;
+  };
+  while (!rest.empty()) {
+    const auto words = split(take(), ' ');
+    const std::string_view path = take();
+    if (words.size() != 5 || !words[0].starts_with(':') || path.empty()) return refuse("git diff-tree said something unexpected");
+    if (words[1] == "000000") continue;  // deleted
+    TRY(check_change(words[1], path));
+    if (words[1] == "120000") symlinks.emplace_back(std::string(path), words[3]);
+  }
+  return check_targets(symlinks);
+}
+
+Result<> Inspector::check_targets(const std::vector<std::pair<std::string, std::string>>& symlinks) const {
+  if (symlinks.empty()) return {};
+  std::vector<std::string> blobs;
+  for (const auto& [path, blob] : symlinks) blobs.push_back(blob);
+  // Sizes first: a target of gigabytes must not be read.
+  TRY_ASSIGN(const std::string sizes, run({"cat-file", "--batch-check=%(objectsize)"}, lines_of(blobs), blobs.size() * 32, "the symlinks"));
+  for (const std::string& size : split_lines(sizes)) {
+    const auto number = parse_u64(size);
+    if (!number || *number > path_rules::kMaxTarget) return refuse("a symlink's target is too long");
+  }
+  TRY_ASSIGN(const std::string out, run({"cat-file", "--batch"}, lines_of(blobs), blobs.size() * (path_rules::kMaxTarget + 128), "the symlinks"));
+  BatchReader reader(out);
+  for (const auto& [path, blob] : symlinks) {
+    TRY_ASSIGN(const std::string_view target, reader.next("blob"));
+    if (const auto why = path_rules::why_bad_symlink(path, target)) {
+      return refuse("the symlink '" + printable(path) + "' to '" + printable(target) + "' has " + std::string(*why));
+    }
+  }
+  return {};
+}
+
+Result<> Inspector::inspect(const ObjectId& tip, const ObjectId& old_tip) const {
+  TRY_ASSIGN(const std::string type, run({"cat-file", "-t", tip}, {}, 64, "the new tip"));
+  if (trim(type) != "commit") return refuse("the new tip is not a commit");
+  TRY_ASSIGN(const auto commits, new_commits(tip, old_tip));
+  TRY(check_connected(tip, old_tip));
+  TRY(check_commits(commits));
+  return check_paths(commits);
+}
+
+}  // namespace locki::git

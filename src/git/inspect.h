@@ -1,0 +1,41 @@
+// Our own walk over the commits and trees of a quarantined pack: what git's fsck lets pass and a host must not get. Reads objects only;
+// blocking.
+//
+// Every new commit is compared with its first parent, so each path is looked at where it first appears, with its whole path, and what the
+// user's own history holds (an absolute symlink, a submodule) stays allowed where it is. A tree that unfolds to more paths than a worktree may
+// have ("git bomb") ends the listing at its limit.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "git/pack.h"
+
+namespace locki::git {
+
+class Inspector {
+ public:
+  using Command = std::function<sys::ProcessSpec(std::vector<std::string> args)>;
+  // `command` makes commands that see the quarantine.
+  Inspector(Command command, AcceptLimits limits) : command_(std::move(command)), limits_(limits) {}
+
+  // kProtocol with the reason.
+  Result<> inspect(const ObjectId& tip, const ObjectId& old_tip) const;
+
+ private:
+  Result<std::vector<std::string>> new_commits(const ObjectId& tip, const ObjectId& old_tip) const;
+  Result<> check_connected(const ObjectId& tip, const ObjectId& old_tip) const;
+  Result<> check_commits(const std::vector<std::string>& commits) const;
+  Result<> check_paths(const std::vector<std::string>& commits) const;
+  Result<> check_targets(const std::vector<std::pair<std::string, std::string>>& symlinks) const;
+  Result<std::string> run(std::vector<std::string> args, std::string_view input, std::size_t max_output, const char* what) const;
+
+  Command command_;
+  AcceptLimits limits_;
+};
+
+// One record of `git diff-tree -r -z --raw`: the new side. Pure: the tests feed it hostile ones.
+Result<> check_change(std::string_view mode, std::string_view path);
+
+}  // namespace locki::git
