@@ -1,8 +1,8 @@
 // What locki knows about one AI coding agent. Data, read from share/agents/NAME.toml (table.h); no agent is named in code.
 // Values; no thread rules.
 //
-// Strings of the data may hold placeholders: ${worktree}, ${home}, ${user}, ${sandbox}, ${branch}, ${host_os}, and ${note} for the note that all
-// agents share. They are filled in by render.h, keys of JSON and TOML tables included; an unknown one is refused when the table is read.
+// Strings of the data may hold placeholders: ${worktree}, ${home}, ${user}, ${sandbox}, ${branch}, and ${note} for the note that all agents
+// share. render.h fills them in, in keys of JSON and TOML tables too; an unknown one is refused when the table is read.
 #pragma once
 
 #include <cstdint>
@@ -46,11 +46,11 @@ struct Agent {
   std::string name;     // also the command: "claude"
   std::string title;    // "Claude Code"
   std::string package;  // of npm: "@anthropic-ai/claude-code"
-  std::string version;  // "latest", or what npm takes behind the @
+  std::string version = "latest";  // or what npm takes behind the @
   bool install_scripts = false;  // run the packages' install scripts (in the builder container)
   std::string program;  // its name in node_modules/.bin
   std::vector<std::string> bypass_args;   // come before the user's
-  std::vector<std::string> version_args;  // print the version and exit
+  std::vector<std::string> version_args = {"--version"};  // print the version and exit
   std::vector<std::string> resume_args;   // go on with the last conversation of this directory
   std::vector<std::string> login_args;    // start a login
   std::map<std::string, std::string> environment;
