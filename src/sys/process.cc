@@ -190,8 +190,8 @@ Result<Output> run(ProcessSpec spec, std::string_view input, RunLimits limits) {
   TRY_ASSIGN(Pipe in, make_pipe());
   TRY_ASSIGN(Pipe out, make_pipe());
   TRY_ASSIGN(Pipe err, make_pipe());
-  spec.in = in.read.get();
-  spec.out = out.write.get();
+  if (spec.in < 0) spec.in = in.read.get();
+  if (spec.out < 0) spec.out = out.write.get();
   spec.err = err.write.get();
   TRY_ASSIGN(Child child, spawn(spec));
   in.read.reset();

@@ -71,7 +71,8 @@ struct RunLimits {
   std::chrono::milliseconds timeout{60'000};
   std::size_t max_output = 64 << 20;  // stdout beyond it is an error; stderr keeps its last 64 KiB
 };
-// Runs to the end, feeding `input`, collecting both outputs. A non-zero exit is not an error here.
+// Runs to the end, feeding `input`, collecting both outputs. A non-zero exit is not an error here. A spec that brings a descriptor for 0 or
+// 1 keeps it: then nothing is fed, or collected, there.
 Result<Output> run(ProcessSpec spec, std::string_view input = {}, RunLimits limits = {});
 // The same, but a non-zero exit is an error that carries the command, its exit and the tail of its stderr. Returns stdout.
 Result<std::string> run_ok(ProcessSpec spec, std::string_view input = {}, RunLimits limits = {});
