@@ -108,10 +108,9 @@ class Client {
   // ---- for what has no function of its own. Returns the answer's metadata; an asynchronous one is waited for.
   Result<json::value> call(std::string_view method, std::string target, const json::value* body = nullptr, const WaitOptions& wait = {});
 
+  struct Impl;  // client_impl.h, for incus/ only
+
  private:
-  struct Impl;
-  friend struct Impl;
-  friend class ExecSession;
   explicit Client(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
