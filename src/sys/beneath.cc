@@ -50,7 +50,14 @@ std::uint64_t mount_of(int fd) {
 
 int open_component(int dirfd, const std::string& name, int flags, mode_t mode, std::uint64_t mount) {
   int fd = openat(dirfd, name.c_str(), flags | O_NOFOLLOW | O_CLOEXEC, mode);
-  if (fd < 0) return fd;
+  if (fd < 0) {
+    // O_DIRECTORY on a symlink says ENOTDIR here and ELOOP in openat2: callers shall not see a difference.
+    const int captured = errno;
+    struct stat there {};
+    const bool link = captured == ENOTDIR && fstatat(dirfd, name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(there.st_mode);
+    errno = link ? ELOOP : captured;
+    return -1;
+  }
   // O_PATH | O_NOFOLLOW opens a symlink itself, and O_CREAT never meets a mount point.
   int refused = 0;
   struct stat data {};

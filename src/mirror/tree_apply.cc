@@ -1,0 +1,357 @@
+// Changing a tree under preconditions.
+//
+// What a name stands for is only known for certain once nobody else can reach it under that name. So what is replaced or removed is first moved
+// aside atomically (RENAME_EXCHANGE, or to a temporary name), then compared with what had been looked at, and moved back if somebody was
+// faster. A kill at any point leaves either the old or the new content under the name, and perhaps a temporary file that the next full
+// scan removes.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "base/path_rules.h"
+#include "base/strings.h"
+#include "mirror/names.h"
+#include "mirror/tree_impl.h"
+
+namespace locki::mirror {
+namespace {
+
+using Spot = sys::Directory::Spot;
+
+Outcome applied() { return {}; }
+Outcome conflict(std::optional<Entry> actual, std::string reason) {
+  return {.status = Outcome::Status::kConflict, .actual = std::move(actual), .reason = std::move(reason)};
+}
+Outcome failed(std::string reason) { return {.status = Outcome::Status::kFailed, .reason = std::move(reason)}; }
+Outcome failed(const Error& error) { return failed(error.describe()); }
+
+constexpr std::string_view kChanged = "it changed meanwhile";
+
+// What stops an apply before anything is touched.
+Result<> check_target(Tree::Impl& tree, std::string_view path, const Entry& entry) {
+  TRY(check_path(path));
+  if (entry.kind == EntryKind::kSymlink) {
+    TRY(check_symlink(path, entry.target));
+    if (entry != Entry::symlink(entry.target)) return fail(ErrorKind::kProtocol, "the symlink's size or hash does not fit its target");
+  }
+  if (tree.is_excluded(path)) return fail(ErrorKind::kPermission, "'" + printable(path) + "' is excluded on this side");
+  if (!tree.alive()) return fail(ErrorKind::kUnavailable, "the worktree's directory was moved or deleted");
+  for (std::string_view up = parent_of(path); !up.empty(); up = parent_of(up)) {
+    const auto inner = tree.root.stat(std::string(up) + "/.git");
+    if (inner) return fail(ErrorKind::kPermission, "'" + printable(up) + "' is a repository of its own");
+  }
+  return {};
+}
+
+// Looks at what is there and compares. `found` is what a replacement must still meet. nullopt: go on.
+std::optional<Outcome> check_expected(Tree::Impl& tree, const Spot& spot, const std::string& at, const std::optional<Entry>& expected,
+                                      const std::optional<Entry>& wanted, Found& found) {
+  found = tree.look(spot, at);
+  if (found.what == Found::What::kUnreadable || found.what == Found::What::kUntravelled)
+    return failed("'" + printable(at) + "' is in the way: " + found.reason);
+  std::optional<Entry> actual;
+  if (found.what == Found::What::kEntry) actual = found.entry;
+  if (actual && wanted && *actual == *wanted) {
+    tree.record(at, actual);
+    return applied();
+  }
+  if (!actual && !wanted) {
+    tree.record(at, std::nullopt);
+    return applied();
+  }
+  if (actual == expected) return std::nullopt;
+  // What is there and does not travel belongs to this side alone: not even its hash goes out.
+  if (actual && !tree.is_agreed(at) && tree.options.hold_ignored && tree.is_in_ignored(at))
+    return failed("'" + printable(at) + "' exists on this side and git ignores it");
+  return conflict(std::move(actual), std::string(kChanged));
+}
+
+std::optional<Entry> look_again(Tree::Impl& tree, const Spot& spot, const std::string& at) {
+  Found found = tree.look(spot, at);
+  if (found.what != Found::What::kEntry) return std::nullopt;
+  return std::move(found.entry);
+}
+
+std::optional<sys::FileStat> stat_of(const Spot& spot, const std::string& name) {
+  struct stat raw {};
+  if (fstatat(spot.parent.fd(), name.c_str(), &raw, AT_SYMLINK_NOFOLLOW) != 0) return std::nullopt;
+  return sys::file_stat(raw);
+}
+
+// Somebody took the name of a version that was moved aside: both stay.
+void save_aside(const Spot& spot, const std::string& temporary) { (void)spot.rename_new(temporary, "saved-by-locki-" + random_hex(6)); }
+
+// Undoes an exchange that met something unexpected: `ours` is under the name, theirs under the temporary one.
+void restore(const Spot& spot, const std::string& temporary, const sys::FileStat& ours) {
+  if (spot.exchange(temporary, spot.name)) {
+    const auto back = stat_of(spot, temporary);
+    if (back && back->same_object(ours)) {
+      (void)spot.unlink(temporary);
+      return;
+    }
+    // Even newer: it goes back under the name.
+    if (spot.exchange(temporary, spot.name)) return save_aside(spot, temporary);
+  }
+  if (!spot.rename_new(temporary, spot.name)) save_aside(spot, temporary);
+}
+
+// Takes what was found (a file or symlink) from its name. On success nothing is there.
+Outcome take_away(Tree::Impl& tree, const Spot& spot, const std::string& at, const Found& found) {
+  if (found.entry.kind == EntryKind::kDirectory) {
+    const auto removed = spot.remove_directory(spot.name);
+    if (removed || removed.error().kind() == ErrorKind::kNotFound) return applied();
+    if (removed.error().kind() == ErrorKind::kExists) return conflict(Entry::directory(), "the directory is not empty");
+    return failed(removed.error());
+  }
+  const std::string aside = tree.temporary_name();
+  if (const auto moved = spot.rename_new(spot.name, aside); !moved) {
+    if (moved.error().kind() == ErrorKind::kNotFound) return conflict(std::nullopt, std::string(kChanged));
+    return failed(moved.error());
+  }
+  const auto now = stat_of(spot, aside);
+  const bool same = now && now->same_content(found.stat);
+  if (!same) {
+    if (!spot.rename_new(aside, spot.name)) save_aside(spot, aside);
+    return conflict(look_again(tree, spot, at), std::string(kChanged));
+  }
+  if (const auto gone = spot.unlink(aside); !gone) return failed(gone.error());
+  return applied();
+}
+
+// Puts the finished object with that temporary name into its place. `temporary` becomes empty once the name is no longer the caller's to remove.
+Outcome move_in(Tree::Impl& tree, const Spot& spot, const std::string& at, std::string& temporary, const Found& found) {
+  const bool nothing_there = found.what == Found::What::kNothing;
+  if (!nothing_there && found.entry.kind == EntryKind::kDirectory) {
+    if (Outcome away = take_away(tree, spot, at, found); !away.applied()) return away;
+  }
+  if (nothing_there || found.entry.kind == EntryKind::kDirectory) {
+    const auto moved = spot.rename_new(temporary, spot.name);
+    if (moved) {
+      temporary.clear();
+      return applied();
+    }
+    if (moved.error().kind() == ErrorKind::kExists) return conflict(look_again(tree, spot, at), std::string(kChanged));
+    return failed(moved.error());
+  }
+  const auto ours = stat_of(spot, temporary);
+  if (!ours) return failed("the unfinished file was taken away");
+  const auto swapped = spot.exchange(temporary, spot.name);
+  if (!swapped && swapped.error().kind() == ErrorKind::kUnavailable) {
+    // No exchange on this file system: the check and the replacement are two steps, as close together as can be.
+    const auto now = spot.stat();
+    if (!now || !now->same_content(found.stat)) return conflict(look_again(tree, spot, at), std::string(kChanged));
+    if (const auto moved = spot.rename_over(temporary, spot.name); !moved) return failed(moved.error());
+    temporary.clear();
+    return applied();
+  }
+  if (!swapped) {
+    if (swapped.error().kind() == ErrorKind::kNotFound) return conflict(std::nullopt, std::string(kChanged));
+    return failed(swapped.error());
+  }
+  const std::string theirs = std::exchange(temporary, std::string());
+  const auto replaced = stat_of(spot, theirs);
+  if (!replaced || !replaced->same_content(found.stat)) {
+    restore(spot, theirs, *ours);
+    return conflict(look_again(tree, spot, at), std::string(kChanged));
+  }
+  (void)spot.unlink(theirs);
+  return applied();
+}
+
+// Mode and owner of a new file: those of what it replaces, but for the executable bit; else the umask's, and as root the parent's owner.
+Result<> dress(int fd, const Spot& spot, const Found& found, bool executable) {
+  struct stat raw {};
+  if (fstat(fd, &raw) != 0) return fail_errno(errno, "cannot stat the new file");
+  const bool replaces = found.what == Found::What::kEntry && found.entry.kind == EntryKind::kFile;
+  mode_t mode = raw.st_mode & 0777;
+  if (replaces) mode = found.stat.mode & 0777;
+  // Executable for those who may read it.
+  mode = executable ? mode | ((mode & 0444) >> 2) : mode & ~mode_t{0111};
+  if (executable) mode |= 0100;
+  if (geteuid() == 0) {
+    uid_t uid = found.stat.uid;
+    gid_t gid = found.stat.gid;
+    if (!replaces) {
+      TRY_ASSIGN(const sys::FileStat parent, spot.parent.stat_self());
+      uid = parent.uid;
+      gid = parent.gid;
+    }
+    if ((uid != raw.st_uid || gid != raw.st_gid) && fchown(fd, uid, gid) != 0) return fail_errno(errno, "cannot set the new file's owner");
+  }
+  if (mode != (raw.st_mode & 07777) && fchmod(fd, mode) != 0) return fail_errno(errno, "cannot set the new file's mode");
+  return {};
+}
+
+}  // namespace
+
+std::string Tree::Impl::temporary_name() {
+  return std::string(path_rules::kTemporaryPrefix) + instance + "-" + std::to_string(++temporaries);
+}
+
+void Tree::Impl::record(const std::string& at, const std::optional<Entry>& entry) {
+  if (!entry) {
+    const auto [first, last] = beneath(state, at);
+    state.erase(first, last);
+    state.erase(at);
+    cache.erase(at);
+    return;
+  }
+  for (std::string_view up = parent_of(at); !up.empty() && !state.contains(up); up = parent_of(up))
+    state.insert_or_assign(std::string(up), Entry::directory());
+  state.insert_or_assign(at, *entry);
+}
+
+struct FilePut::Impl {
+  Tree::Impl* tree = nullptr;
+  std::string at;
+  Entry entry;
+  std::optional<Entry> expected;
+  Spot spot;
+  std::string temporary;
+  sys::Fd fd;
+  Blake2 hasher;
+  std::uint64_t written = 0;
+
+  ~Impl() { discard(); }
+  void discard() {
+    if (fd && !temporary.empty()) (void)spot.unlink(temporary);
+    fd.reset();
+  }
+};
+
+FilePut::FilePut(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+FilePut::FilePut(FilePut&&) noexcept = default;
+FilePut& FilePut::operator=(FilePut&&) noexcept = default;
+FilePut::~FilePut() = default;
+
+Result<> FilePut::write(ByteView bytes) {
+  if (!impl_ || !impl_->fd) return fail(ErrorKind::kFailed, "the file is finished already");
+  if (bytes.size() > impl_->entry.size - impl_->written) return fail(ErrorKind::kProtocol, "the content is larger than announced");
+  TRY(sys::write_all(impl_->fd.get(), bytes));
+  impl_->written += bytes.size();
+  impl_->hasher.update(bytes);
+  return {};
+}
+
+Outcome FilePut::commit() {
+  if (!impl_ || !impl_->fd) return failed("the file is finished already");
+  Impl& put = *impl_;
+  Tree::Impl& tree = *put.tree;
+  // From here on the temporary name is move_in()'s business; whatever is left under it goes at the end.
+  Outcome outcome = [&]() -> Outcome {
+    if (put.written != put.entry.size || put.hasher.finish() != put.entry.content) return failed("the content is not what was announced");
+    Found found;
+    if (auto decided = check_expected(tree, put.spot, put.at, put.expected, put.entry, found)) return *decided;
+    if (const auto dressed = dress(put.fd.get(), put.spot, found, put.entry.executable); !dressed) return failed(dressed.error());
+    if (tree.options.fsync && fsync(put.fd.get()) != 0) return failed(errno_error(errno, "cannot flush the new file"));
+    struct stat before {};
+    struct stat after {};
+    if (fstat(put.fd.get(), &before) != 0) return failed(errno_error(errno, "cannot stat the new file"));
+    const std::int64_t now = wall_clock_ns();
+    if (Outcome moved = move_in(tree, put.spot, put.at, put.temporary, found); !moved.applied()) return moved;
+    if (tree.options.fsync) (void)fsync(put.spot.parent.fd());
+    tree.record(put.at, put.entry);
+    tree.cache.erase(put.at);
+    // Only if nobody wrote to it since it was hashed.
+    if (fstat(put.fd.get(), &after) == 0 && sys::file_stat(before).same_content(sys::file_stat(after))) {
+      tree.cache.put(put.at, sys::file_stat(after), put.entry.content, now);
+      tree.cache_dirty = true;
+    }
+    put.fd.reset();
+    return applied();
+  }();
+  put.discard();
+  return outcome;
+}
+
+Result<FilePut> Tree::begin_file(std::string_view path, const Entry& entry, const std::optional<Entry>& expected) {
+  if (entry.kind != EntryKind::kFile) return fail(ErrorKind::kProtocol, "not a file");
+  if (entry.size > impl_->options.max_file) return fail(ErrorKind::kNoSpace, "it is larger than " + human_bytes(impl_->options.max_file));
+  TRY(check_target(*impl_, path, entry));
+  auto put = std::make_unique<FilePut::Impl>();
+  put->tree = impl_.get();
+  put->at = path;
+  put->entry = entry;
+  put->expected = expected;
+  TRY_ASSIGN(put->spot, impl_->root.make_spot(path));
+  put->temporary = impl_->temporary_name();
+  // What replaces a private file is private while it is written; what is new gets the umask's mode right away.
+  const auto there = put->spot.stat();
+  const mode_t mode = there && there->is_file() ? 0600 : 0666;
+  TRY_ASSIGN(put->fd, put->spot.create_file(put->temporary, mode));
+  return FilePut(std::move(put));
+}
+
+Outcome Tree::put_file(std::string_view path, const Entry& entry, const ContentSource& content, const std::optional<Entry>& expected) {
+  auto put = begin_file(path, entry, expected);
+  if (!put) return failed(put.error());
+  Bytes buffer(128 << 10);
+  while (true) {
+    const auto got = content(buffer.data(), buffer.size());
+    if (!got) return failed(got.error());
+    if (*got == 0) return put->commit();
+    if (const auto written = put->write(ByteView(buffer.data(), *got)); !written) return failed(written.error());
+  }
+}
+
+Outcome Tree::put_directory(std::string_view path, const std::optional<Entry>& expected) {
+  const Entry wanted = Entry::directory();
+  if (const auto fits = check_target(*impl_, path, wanted); !fits) return failed(fits.error());
+  auto spot = impl_->root.make_spot(path);
+  if (!spot) return failed(spot.error());
+  const std::string at(path);
+  Found found;
+  if (auto decided = check_expected(*impl_, *spot, at, expected, wanted, found)) return *decided;
+  if (found.what == Found::What::kEntry)
+    if (Outcome away = take_away(*impl_, *spot, at, found); !away.applied()) return away;
+  if (const auto made = spot->create_directory(0777); !made) {
+    if (made.error().kind() == ErrorKind::kExists) return conflict(look_again(*impl_, *spot, at), std::string(kChanged));
+    return failed(made.error());
+  }
+  if (geteuid() == 0) {
+    const auto parent = spot->parent.stat_self();
+    if (!parent || fchownat(spot->parent.fd(), spot->name.c_str(), parent->uid, parent->gid, AT_SYMLINK_NOFOLLOW) != 0)
+      return failed("cannot set the owner of '" + printable(at) + "'");
+  }
+  impl_->record(at, wanted);
+  return applied();
+}
+
+Outcome Tree::put_symlink(std::string_view path, const Entry& entry, const std::optional<Entry>& expected) {
+  if (entry.kind != EntryKind::kSymlink) return failed("not a symlink");
+  if (const auto fits = check_target(*impl_, path, entry); !fits) return failed(fits.error());
+  auto spot = impl_->root.make_spot(path);
+  if (!spot) return failed(spot.error());
+  const std::string at(path);
+  Found found;
+  if (auto decided = check_expected(*impl_, *spot, at, expected, entry, found)) return *decided;
+  std::string temporary = impl_->temporary_name();
+  if (const auto made = spot->create_symlink(temporary, entry.target); !made) return failed(made.error());
+  Outcome outcome = move_in(*impl_, *spot, at, temporary, found);
+  if (!outcome.applied()) {
+    if (!temporary.empty()) (void)spot->unlink(temporary);
+    return outcome;
+  }
+  impl_->record(at, entry);
+  return outcome;
+}
+
+Outcome Tree::remove(std::string_view path, const Entry& expected) {
+  if (const auto fits = check_target(*impl_, path, Entry::directory()); !fits) return failed(fits.error());
+  const std::string at(path);
+  auto spot = impl_->root.spot(path);
+  if (!spot) {
+    if (spot.error().kind() != ErrorKind::kNotFound) return failed(spot.error());
+    impl_->record(at, std::nullopt);
+    return applied();
+  }
+  Found found;
+  if (auto decided = check_expected(*impl_, *spot, at, expected, std::nullopt, found)) return *decided;
+  Outcome outcome = take_away(*impl_, *spot, at, found);
+  if (outcome.applied()) impl_->record(at, std::nullopt);
+  return outcome;
+}
+
+}  // namespace locki::mirror

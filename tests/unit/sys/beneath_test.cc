@@ -1,0 +1,122 @@
+// Hostile trees: whatever is a symlink, and whenever it becomes one, nothing outside is read, made or removed.
+#include "sys/beneath.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <fstream>
+#include <thread>
+
+#include "sys/file.h"
+
+namespace locki::sys {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Beneath : public testing::TestWithParam<bool> {
+ protected:
+  void SetUp() override {
+    force_component_walk(GetParam());
+    auto made = TemporaryDirectory::make(fs::temp_directory_path(), "locki-beneath");
+    ASSERT_TRUE(made) << made.error().describe();
+    temporary_.emplace(std::move(*made));
+    fs::create_directories(root() / "a/b");
+    fs::create_directories(outside() / "b");
+    std::ofstream(root() / "a/file") << "inside";
+    std::ofstream(outside() / "file") << "secret";
+    auto opened = Directory::open(root());
+    ASSERT_TRUE(opened) << opened.error().describe();
+    directory_ = std::move(*opened);
+  }
+  void TearDown() override { force_component_walk(false); }
+  fs::path root() const { return temporary_->path() / "root"; }
+  fs::path outside() const { return temporary_->path() / "outside"; }
+
+  std::optional<TemporaryDirectory> temporary_;
+  Directory directory_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Methods, Beneath, testing::Values(false, true),
+                         [](const auto& method) { return method.param ? std::string("walk") : std::string("openat2"); });
+
+TEST_P(Beneath, OpensWhatIsInside) {
+  auto fd = directory_.open_file("a/file");
+  ASSERT_TRUE(fd) << fd.error().describe();
+  EXPECT_EQ(*read_all(fd->get(), 100), "inside");
+  EXPECT_TRUE(directory_.stat("a/b")->is_directory());
+  EXPECT_EQ(directory_.open_file("a/none").error().kind(), ErrorKind::kNotFound);
+  EXPECT_EQ(directory_.open_file("a/file/below").error().kind(), ErrorKind::kNotFound);
+}
+
+TEST_P(Beneath, RefusesPathsThatAreNotPlain) {
+  for (const char* path : {"", "..", "a/..", "a/../../outside/file", "/etc/passwd", "a//file", "./a", "a/.", "a/"}) {
+    EXPECT_FALSE(directory_.open_file(path)) << path;
+    EXPECT_FALSE(directory_.spot(path)) << path;
+  }
+  EXPECT_FALSE(directory_.open_file(std::string_view("a/fi\0le", 7)));
+}
+
+TEST_P(Beneath, RefusesSymlinksInEveryPosition) {
+  fs::create_symlink(outside(), root() / "link");
+  fs::create_symlink("a", root() / "inner");
+  fs::create_symlink(outside() / "file", root() / "a/last");
+  EXPECT_EQ(directory_.open_file("link/file").error().kind(), ErrorKind::kPermission);
+  EXPECT_EQ(directory_.open_file("inner/file").error().kind(), ErrorKind::kPermission);
+  EXPECT_FALSE(directory_.open_file("a/last"));
+  EXPECT_FALSE(directory_.open_directory("link"));
+  EXPECT_FALSE(directory_.make_directories("link/new"));
+  EXPECT_FALSE(directory_.spot("link/file"));
+  EXPECT_FALSE(fs::exists(outside() / "new"));
+  EXPECT_TRUE(directory_.stat("link")->is_symlink());
+  EXPECT_EQ(*directory_.read_link("inner"), "a");
+}
+
+TEST_P(Beneath, NeverBlocksOnAFifoAndOpensRegularFilesOnly) {
+  ASSERT_EQ(mkfifo((root() / "fifo").c_str(), 0600), 0);
+  EXPECT_EQ(directory_.open_file("fifo").error().kind(), ErrorKind::kPermission);
+  EXPECT_FALSE(directory_.open_file("a"));
+}
+
+TEST_P(Beneath, RenamesAndRemovesWithoutReplacing) {
+  auto spot = directory_.spot("a/file");
+  ASSERT_TRUE(spot);
+  ASSERT_TRUE(spot->create_file("new", 0600));
+  EXPECT_EQ(spot->create_file("new", 0600).error().kind(), ErrorKind::kExists);
+  EXPECT_EQ(spot->rename_new("new", "file").error().kind(), ErrorKind::kExists);
+  EXPECT_TRUE(spot->exchange("new", "file"));
+  EXPECT_EQ(*read_file(root() / "a/new"), "inside");
+  EXPECT_EQ(spot->remove_directory("..").error().kind(), ErrorKind::kProtocol);
+  auto a = directory_.spot("a");
+  EXPECT_EQ(a->remove_directory("a").error().kind(), ErrorKind::kExists);
+}
+
+// A directory and a symlink to the outside trade places all the time.
+TEST_P(Beneath, IsNotLedOutsideByARace) {
+  fs::create_directories(root() / "d");
+  fs::create_symlink(outside(), root() / "evil");
+  std::ofstream(root() / "d/file") << "inside";
+  std::atomic<bool> stop{false};
+  std::thread racer([&] {
+    auto spot = *directory_.spot("d");
+    while (!stop) (void)spot.exchange("d", "evil");
+  });
+  int opened = 0;
+  for (int i = 0; i < 3000; ++i) {
+    if (auto fd = directory_.open_file("d/file")) {
+      ++opened;
+      ASSERT_EQ(*read_all(fd->get(), 100), "inside");
+    }
+    if (auto spot = directory_.make_spot("d/made/here")) {
+      if (auto fd = spot->create_file("here" + std::to_string(i), 0600)) ++opened;
+    }
+  }
+  stop = true;
+  racer.join();
+  EXPECT_GT(opened, 0);
+  EXPECT_FALSE(fs::exists(outside() / "made"));
+}
+
+}  // namespace
+}  // namespace locki::sys
