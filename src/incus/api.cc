@@ -119,7 +119,7 @@ Result<> Client::Impl::run_void(std::string_view method, std::string target, con
   return {};
 }
 
-Result<json::object> Client::Impl::wait_operation(std::string_view id, const WaitOptions& wait) {
+Result<json::object> Client::Impl::wait_operation(std::string_view id, const WaitOptions& wait, bool cancel_too) {
   const std::string url = "/1.0/operations/" + std::string(id);
   const auto deadline = Clock::now() + wait.timeout;
   std::string last_text;
@@ -132,7 +132,7 @@ Result<json::object> Client::Impl::wait_operation(std::string_view id, const Wai
     request.stop = wait.stop;
     auto answer = send(std::move(request));
     if (!answer) {
-      if (answer.error().kind() == ErrorKind::kCancelled) (void)send("DELETE", url);  // most cannot be; it goes on then
+      if (cancel_too && answer.error().kind() == ErrorKind::kCancelled) (void)send("DELETE", url);  // most cannot be; it goes on then
       return fail(std::move(answer).error());
     }
     if (!answer->metadata.is_object()) return fail(ErrorKind::kProtocol, "Incus' answer holds no operation");

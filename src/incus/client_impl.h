@@ -32,7 +32,8 @@ struct Client::Impl {
   Result<json::value> run(std::string_view method, std::string target, const json::value* body = nullptr, const WaitOptions& wait = {});
   Result<> run_void(std::string_view method, std::string target, const json::value* body = nullptr, const WaitOptions& wait = {});
   // The finished operation as Incus shows it. An operation that failed is an error with Incus' own words.
-  Result<json::object> wait_operation(std::string_view id, const WaitOptions& wait);
+  // `cancel_too`: a wait that is stopped asks Incus to cancel the operation.
+  Result<json::object> wait_operation(std::string_view id, const WaitOptions& wait, bool cancel_too = true);
 };
 
 // Incus' words and number as our error. Pure.
