@@ -116,7 +116,7 @@ Result<> Inspector::check_commits(const std::vector<std::string>& commits) const
 
 Result<> Inspector::check_paths(const std::vector<std::string>& commits) const {
   if (commits.empty()) return {};
-  constexpr std::size_t kMaxListing = 512 << 20;
+  constexpr std::size_t kMaxListing = 128 << 20;
   TRY_ASSIGN(const std::string out,
              run({"diff-tree", "--stdin", "-r", "-z", "--raw", "--root", "--no-renames", "--no-abbrev", "--no-commit-id", "--diff-merges=first-parent"},
                  lines_of(commits), kMaxListing, "the changed paths"));

@@ -80,7 +80,7 @@ sys::ProcessSpec Quarantine::command(std::vector<std::string> args) const {
 Result<> Quarantine::check(const ObjectId& tip, const ObjectId& old_tip) {
   if (!is_object_id(tip) || (!old_tip.empty() && !is_object_id(old_tip))) return fail(ErrorKind::kProtocol, "that is no object id");
   if (::lseek(pack_.get(), 0, SEEK_SET) != 0) return fail_errno(errno, "cannot read the pack again");
-  auto index = command({"-c", "core.bigFileThreshold=16m", "index-pack", "--stdin", "--fix-thin", "--strict", "--threads=1",
+  auto index = command({"-c", "core.bigFileThreshold=16m", "index-pack", "--stdin", "--fix-thin", "--strict=badFilemode=error", "--threads=1",
                         "--max-input-size=" + std::to_string(limits_.max_pack)});
   index.in = pack_.get();
   if (size_ > 0) {
