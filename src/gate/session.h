@@ -1,0 +1,91 @@
+// One connection of a client, from its first byte to its last: head, decision, addresses, connection, relay. Loop thread only; internal
+// to the gate.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "gate/audit.h"
+#include "gate/gate.h"
+#include "gate/http_head.h"
+#include "gate/relay.h"
+#include "loop/loop.h"
+
+namespace locki::gate {
+
+// What a session needs from the gate around it.
+class SessionHost {
+ public:
+  virtual ~SessionHost() = default;
+  virtual loop::Loop& loop() = 0;
+  virtual const Policy& policy() const = 0;
+  virtual const Upstream& upstream() const = 0;
+  virtual const GateLimits& limits() const = 0;
+  virtual std::span<char> scratch() = 0;
+  // on_resolved() of that session is called later on the loop's thread, unless the session has ended.
+  virtual void resolve(std::uint64_t session, std::string name) = 0;
+  virtual void record(AuditRecord record) = 0;
+  // The session is over; destroys it later, never from within the call.
+  virtual void finished(std::uint64_t session) = 0;
+};
+
+class Session {
+ public:
+  Session(SessionHost& host, std::uint64_t id, std::uint64_t listener, std::string origin, sys::Fd client);
+  void start();
+  void on_resolved(Result<std::vector<Address>> addresses);
+  // Ends it when the policy (which has changed) no longer allows its target.
+  void recheck();
+  // Ends it now, with its last line in the log. The gate is going away or its listener is.
+  void stop();
+  std::uint64_t listener() const { return listener_; }
+
+ private:
+  enum class State { kHead, kResolving, kConnecting, kUpstream, kRelaying, kAnswering, kOver };
+
+  void read_head();
+  void decide_target();
+  void find_addresses(const Host& host);
+  void use_addresses(std::vector<Address> addresses);
+  void connect_next();
+  void connect_to(const Address& address);
+  void on_connected();
+  void ask_upstream();
+  void read_upstream();
+  void start_relay(std::string to_client);
+  void on_relay_end(const Relay::End& end);
+
+  void refuse(std::string_view reason, std::string address = {});  // 403
+  void fail_with(int status, std::string_view reason);             // allowed, but it does not work
+  void answer(int status, std::string_view reason);                // sends it and waits for the client to take it
+  void drain();
+  void over();
+  void set_deadline(std::chrono::milliseconds limit, std::function<void()> action);
+  void record(AuditRecord::Event event, std::string_view reason, std::string address = {});
+  Result<loop::FdWatch> watch(int fd, loop::Interest interest, void (Session::*action)());
+  void guard(void (Session::*action)());
+
+  SessionHost& host_;
+  const std::uint64_t id_, listener_;
+  const std::string origin_;
+  const std::chrono::steady_clock::time_point begun_;
+  State state_ = State::kHead;
+  sys::Fd client_, server_;
+  loop::FdWatch client_watch_, server_watch_;
+  loop::Timer deadline_;
+  std::string received_;  // from the client, then (state kUpstream) reply_ from the upstream proxy
+  std::string reply_;
+  RequestHead head_;
+  Decision decision_;
+  const UpstreamProxy* proxy_ = nullptr;  // chain through it
+  std::vector<Address> addresses_;        // checked, still to be tried, last first
+  std::uint16_t port_ = 0;
+  std::string connected_to_;
+  std::string last_error_;
+  std::size_t drained_ = 0;
+  std::unique_ptr<Relay> relay_;
+};
+
+}  // namespace locki::gate
