@@ -1,7 +1,10 @@
 #include "sandbox/container.h"
 
 #include <fmt/format.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include "git/pack.h"
 #include "sandbox/agent_store.h"
 #include "sandbox/provision.h"
 #include "sandbox/tar.h"
@@ -52,6 +55,40 @@ Result<> ensure_container(incus::Client& client, const Record& record, const Con
   Phase phase(progress, "container.start", "Starting the container");
   TRY(context(client.start(record.instance), "while starting the container"));
   return prepare(client, record, setup);
+}
+
+Result<> clone_inside(incus::Client& client, const Record& record, const git::Repository& repository, const ProgressSink& progress) {
+  Phase phase(progress, "clone", "Cloning the branch into the sandbox");
+  TRY_ASSIGN(const git::ObjectId tip, repository.resolve("refs/heads/" + record.name));
+  TRY_ASSIGN(const std::string user_name, repository.user_name());
+  TRY_ASSIGN(const std::string user_email, repository.user_email());
+  TRY_ASSIGN(const std::string revisions, git::pack_revisions(repository, tip, {}));
+  TRY_ASSIGN(sys::Pipe pack, sys::make_pipe());
+  TRY_ASSIGN(sys::Pipe wanted, sys::make_pipe());
+  sys::ProcessSpec packer = git::pack_command(repository, pack.write.get());
+  packer.in = wanted.read.get();
+  TRY_ASSIGN(sys::Child packing, sys::spawn(packer));
+  wanted.read.reset();
+  pack.write.reset();
+  // A few lines: they fit the pipe, whatever the packer does.
+  TRY(sys::write_all(wanted.write.get(), revisions));
+  wanted.write.reset();
+
+  incus::ExecRequest request;
+  request.argv = {std::string(kEndpoint), "init-clone",           "--root",       record.worktree, "--branch",      record.name,
+                  "--oid",                tip,                    "--format",     repository.object_format(),      "--user-name", user_name,
+                  "--user-email",         user_email};
+  sys::Fd messages(::memfd_create("locki-clone", MFD_CLOEXEC));
+  incus::ExecControl control;
+  TRY_ASSIGN(const auto ended, context(client.exec(record.instance, request, {.in = pack.read.get(), .out = -1, .err = messages.get()}, control), "while cloning into the sandbox"));
+  pack.read.reset();
+  TRY_ASSIGN(const sys::Exit packed, packing.wait());
+  ::lseek(messages.get(), 0, SEEK_SET);
+  const std::string said = sys::read_all(messages.get(), 1 << 20).value_or("");
+  if (ended.status != 0 || !packed.ok()) {
+    return fail(ErrorKind::kFailed, fmt::format("the clone inside failed (git pack-objects {}; inside: status {})\n  {}", packed.describe(), ended.status, printable(trim(said), 1000)));
+  }
+  return {};
 }
 
 Result<> remove_container(incus::Client& client, const std::string& instance) {
