@@ -34,7 +34,7 @@ std::string content_of(const FileTemplate& file, const Values& values) {
     case FileTemplate::Format::kText:
       return fill(file.text, values);
     case FileTemplate::Format::kJson:
-      return json::pretty(fill(json::value(file.tree), values));
+      return json::pretty(fill(json::value(file.tree), values)) + "\n";
     case FileTemplate::Format::kToml:
       return toml_text(fill(json::value(file.tree), values).get_object());
   }
@@ -83,6 +83,8 @@ std::vector<Command> install_plan(const Agent& agent, const std::string& generat
       // Whatever the umask and the packages' own modes: every sandbox can read it.
       {"/usr/bin/chmod", "-R", "u+rwX,go+rX,go-w", directory},
       version,
+      // The one that goes out of use counts from today.
+      {"/usr/bin/touch", "-c", link},
       {"/usr/bin/ln", "-sfn", fmt::format("generations/{}/{}", agent.name, generation), next_link},
       {"/usr/bin/mv", "-Tf", next_link, link},
       {"/usr/bin/find", generations, "-mindepth", "1", "-maxdepth", "1", "!", "-name", generation, "-mtime", "+7", "-exec", "/usr/bin/rm",
@@ -117,7 +119,7 @@ std::string merged(const std::string& wanted, const std::string& existing) {
   const auto ours = json::parse_object(wanted);
   if (!target || !ours) return wanted;
   merge_into(*target, *ours);
-  return json::pretty(json::value(std::move(*target)));
+  return json::pretty(json::value(std::move(*target))) + "\n";
 }
 
 Command command(const Agent& agent, const SandboxContext& context, const std::vector<std::string>& arguments) {

@@ -226,7 +226,7 @@ class Script:
     def aside(body):
         """A request without our tools: a JSON object where one was asked for, else a word."""
         wants_json = "json" in json.dumps(body.get("generationConfig", {})).lower() or "output_config" in body
-        return json.dumps({"title": "Scripted", "model_choice": "flash", "reasoning": "scripted"}) if wants_json else "Scripted"
+        return json.dumps({"title": "Scripted", "complexity_reasoning": "scripted", "complexity_score": 50}) if wants_json else "Scripted"
 
 
 def api_of(path):
