@@ -1,0 +1,318 @@
+#include "vm/qemu/supervisor.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <mutex>
+#include <optional>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "sys/file.h"
+#include "vm/qemu/accelerator.h"
+#include "vm/qemu/arguments.h"
+#include "vm/qemu/broker_client.h"
+#include "vm/qemu/data_disk.h"
+#include "vm/qemu/jail.h"
+#include "vm/qemu/qmp.h"
+
+namespace locki::vm {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+namespace {
+
+constexpr milliseconds kQmpStart{30'000};  // a loaded host may take its time to start QEMU
+constexpr milliseconds kQuitGrace{10'000};
+constexpr milliseconds kPowerButtonAgain{5'000};
+
+// What status() and a new daemon need to know of a run: RUN.json beside the run directory, written before the jail starts.
+struct Record {
+  std::string boot_id;
+  Accelerator accelerator = Accelerator::kTcg;
+  std::string note;
+  unsigned cpus = 0;
+  std::uint64_t memory_mib = 0;
+  std::string files_id;
+  fs::path data_disk;
+  std::int64_t started = 0;  // CLOCK_BOOTTIME, seconds: counts while the host sleeps, like the VM's age
+};
+
+std::int64_t boot_seconds() {
+  timespec now{};
+  (void)::clock_gettime(CLOCK_BOOTTIME, &now);
+  return now.tv_sec;
+}
+
+json::object to_json(const Record& r) {
+  return {{"version", 1},          {"boot_id", r.boot_id}, {"accelerator", to_string(r.accelerator)}, {"note", r.note}, {"cpus", r.cpus},
+          {"memory_mib", r.memory_mib}, {"files_id", r.files_id}, {"data_disk", r.data_disk.native()}, {"started", r.started}};
+}
+
+Result<Record> record_from(std::string_view text) {
+  TRY_ASSIGN(const json::object o, json::parse_object(text));
+  TRY_ASSIGN(const std::int64_t version, json::get_int(o, "version"));
+  if (version != 1) return fail(ErrorKind::kCorrupt, fmt::format("the VM's record has version {}", version), "it was written by another version of locki: run `locki vm stop` with that one");
+  Record r;
+  TRY_ASSIGN(r.boot_id, json::get_string(o, "boot_id"));
+  TRY_ASSIGN(const std::string accelerator, json::get_string(o, "accelerator"));
+  r.accelerator = accelerator == "kvm" ? Accelerator::kKvm : Accelerator::kTcg;
+  r.note = json::string_or(o, "note");
+  r.cpus = static_cast<unsigned>(json::int_or(o, "cpus"));
+  r.memory_mib = static_cast<std::uint64_t>(json::int_or(o, "memory_mib"));
+  r.files_id = json::string_or(o, "files_id");
+  r.data_disk = json::string_or(o, "data_disk");
+  r.started = json::int_or(o, "started");
+  return r;
+}
+
+// systemd's form for binary values (systemd.system-credentials(7)): no byte of a key can end it early.
+std::string smbios_credential(std::string_view name, std::string_view value) {
+  return fmt::format("io.systemd.credential.binary:{}={}", name, base64(as_bytes(value)));
+}
+
+std::uint64_t resident_bytes(pid_t pid) {
+  const auto text = sys::read_file(fmt::format("/proc/{}/statm", pid), 4096);
+  const auto words = text ? split(trim(*text), ' ') : std::vector<std::string>{};
+  const auto pages = words.size() > 1 ? parse_u64(words[1]) : std::nullopt;
+  return pages ? *pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)) : 0;
+}
+
+class QemuDriver final : public VmDriver {
+ public:
+  explicit QemuDriver(QemuPlaces places) : places_(std::move(places)) {}
+
+  const Capabilities& capabilities() const override {
+    static constexpr Capabilities kCapabilities{.suspend = false, .forward = true, .listen = true, .jailed = true, .adopt = true};
+    return kCapabilities;
+  }
+
+  Result<> start(const VmSpec& spec, const ProgressSink& progress) override {
+    const std::lock_guard operation(operation_);
+    return context(start_locked(spec, progress), "while starting the VM");
+  }
+  Result<> stop(milliseconds grace) override {
+    const std::lock_guard operation(operation_);
+    return context(stop_locked(grace), "while stopping the VM");
+  }
+  Result<> kill() override;
+  Result<bool> adopt() override;
+  Result<Status> status() override;
+  Result<> alive() override;
+  Result<sys::Fd> exit_event() override;
+  Result<sys::Fd> connect(std::uint16_t guest_port) override { return broker_connect(run() / "broker.sock", guest_port); }
+  Result<sys::Fd> listen(std::uint16_t port) override { return broker_listen(run() / "broker.sock", port); }
+
+ private:
+  fs::path run() const { return places_.state / "run"; }
+  fs::path record_path() const { return places_.state / "run.json"; }
+
+  Result<> start_locked(const VmSpec& spec, const ProgressSink& progress);
+  Result<> stop_locked(milliseconds grace);
+  Result<> wait_for_qemu();
+  Result<> check(const VmSpec& spec) const;
+  JailSpec jail_spec(const VmSpec& spec, Accelerator accelerator) const;
+  Result<json::value> qmp(std::string_view command, milliseconds timeout);
+  // The running machine, shared so that nobody holds a lock while waiting for it; nothing when it has ended.
+  std::shared_ptr<const Jailed> running();
+
+  const QemuPlaces places_;
+  std::mutex operation_;  // start and stop, one at a time
+  std::mutex qmp_;        // QEMU serves one QMP client
+  std::mutex state_;      // the members below
+  std::shared_ptr<const Jailed> jailed_;
+  Record record_;
+};
+
+std::shared_ptr<const Jailed> QemuDriver::running() {
+  const std::lock_guard lock(state_);
+  if (jailed_ != nullptr && jailed_->wait(milliseconds(0)).value_or(false)) jailed_.reset();
+  return jailed_;
+}
+
+Result<json::value> QemuDriver::qmp(std::string_view command, milliseconds timeout) {
+  const std::lock_guard lock(qmp_);
+  TRY_ASSIGN(Qmp client, Qmp::connect(run() / "qmp.sock", timeout));
+  return client.execute(command, {}, timeout);
+}
+
+Result<> QemuDriver::check(const VmSpec& spec) const {
+  if (spec.cpus < 1 || spec.cpus > 255) return fail(ErrorKind::kUsage, "the VM needs between 1 and 255 processors");
+  if (spec.memory_mib < 512) return fail(ErrorKind::kUsage, "the VM needs at least 512 MiB of memory");
+  for (const auto& ports : {spec.guest_ports, spec.host_ports}) {
+    if (std::any_of(ports.begin(), ports.end(), [](auto port) { return port < 1024; })) {
+      return fail(ErrorKind::kUsage, "ports below 1024 cannot be used between the VM and its host");
+    }
+  }
+  constexpr const char* kAllowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._";
+  for (const auto& [name, value] : spec.credentials) {
+    if (name.empty() || name.size() > 200 || name.find_first_not_of(kAllowed) != std::string::npos) {
+      return fail(ErrorKind::kUsage, "not a name for a credential: " + printable(name));
+    }
+  }
+  for (const auto& path : {spec.files.vmm_root, spec.files.kernel, spec.files.initrd, spec.files.system_image}) {
+    if (!path.is_absolute() || ::access(path.c_str(), R_OK) != 0) {
+      return fail(ErrorKind::kNotFound, "a part of the VM is missing: " + printable(path.native()), "run `locki vm build`");
+    }
+  }
+  return {};
+}
+
+JailSpec QemuDriver::jail_spec(const VmSpec& spec, Accelerator accelerator) const {
+  JailSpec jail{.jail = places_.jail,
+                .root = spec.files.vmm_root,
+                .read_only = {{"kernel", spec.files.kernel}, {"initrd", spec.files.initrd}, {"system", spec.files.system_image}},
+                .read_write = {{"data", spec.data_disk}},
+                .sockets = {"qmp.sock", "agent.sock"},
+                .kvm = accelerator == Accelerator::kKvm,
+                .connect_ports = spec.guest_ports,
+                .listen_ports = spec.host_ports,
+                .program = kQemuProgram};
+  QemuConfig qemu{.accelerator = accelerator,
+                  .cpus = spec.cpus,
+                  .memory_mib = spec.memory_mib,
+                  .guest_ports = spec.guest_ports,
+                  .qmp_fd = kFirstSocketFd,
+                  .agent_fd = kFirstSocketFd + 1};
+  for (const auto& [name, value] : spec.credentials) {
+    const std::string file = fmt::format("credential{}", qemu.secrets.size());
+    qemu.secrets.push_back(file);
+    jail.secrets[file] = smbios_credential(name, value);
+  }
+  jail.args = qemu_arguments(qemu);
+  return jail;
+}
+
+Result<> QemuDriver::start_locked(const VmSpec& spec, const ProgressSink& progress) {
+  TRY(check(spec));
+  TRY(sys::make_directories(places_.state, 0700));
+  auto lock = sys::FileLock::try_acquire(places_.state / "lock");
+  if (!lock) return fail(std::move(lock).error());
+  TRY_ASSIGN(const bool runs, adopt());
+  if (runs) return fail(ErrorKind::kExists, "the VM runs already");
+  TRY_ASSIGN(const AcceleratorFound found,
+             choose_accelerator(spec.accelerator, places_.state / "accelerator.json", accelerator_key(spec.files.id),
+                                [&] { return probe_kvm(spec.files, places_.jail, places_.state / "probe"); }, progress));
+  TRY(ensure_data_disk(spec.data_disk, spec.data_disk_size, spec.golden_data_disk));
+
+  Phase phase(progress, "vm.start", "Starting the VM");
+  Record record{current_boot_id(), found.accelerator, found.note, spec.cpus, spec.memory_mib, spec.files.id, spec.data_disk, boot_seconds()};
+  TRY(sys::write_file(record_path(), json::pretty(to_json(record)), 0600));
+  TRY_ASSIGN(Jailed jailed, start_jail(jail_spec(spec, found.accelerator), run()));
+  {
+    const std::lock_guard state(state_);
+    jailed_ = std::make_shared<const Jailed>(std::move(jailed));
+    record_ = std::move(record);
+  }
+  auto ready = wait_for_qemu();
+  if (!ready) (void)kill();
+  return ready;
+}
+
+// The socket is served as soon as QEMU has built its machine; when it ends before, our connection is closed.
+Result<> QemuDriver::wait_for_qemu() {
+  const auto answer = qmp("query-status", kQmpStart);
+  if (answer) return {};
+  if (const auto vm = running(); vm != nullptr) (void)vm->wait(milliseconds(1000));
+  TRY(alive());
+  return fail(answer.error());
+}
+
+Result<> QemuDriver::stop_locked(milliseconds grace) {
+  const auto vm = running();
+  if (vm == nullptr) return {};
+  const auto until = steady_clock::now() + grace;
+  for (;;) {
+    const auto left = std::chrono::duration_cast<milliseconds>(until - steady_clock::now());
+    if (left.count() <= 0) break;
+    // A guest that is still booting misses the button: press it again.
+    if (const auto pressed = qmp("system_powerdown", milliseconds(2000)); !pressed) {
+      log::warning("the VM cannot be asked to power off: {}", printable(pressed.error().describe()));
+    }
+    TRY_ASSIGN(const bool ended, vm->wait(std::min(left, kPowerButtonAgain)));
+    if (ended) return {};
+  }
+  // Ends QEMU at once, but in order: what it has in flight reaches the disk.
+  if (qmp("quit", milliseconds(2000))) {
+    TRY_ASSIGN(const bool ended, vm->wait(kQuitGrace));
+    if (ended) return {};
+  }
+  return vm->kill();
+}
+
+Result<> QemuDriver::kill() {
+  const auto vm = running();
+  return vm == nullptr ? Result<>{} : vm->kill();
+}
+
+Result<bool> QemuDriver::adopt() {
+  if (running() != nullptr) return true;
+  const auto text = sys::read_file(record_path(), 64 << 10);
+  if (!text && text.error().kind() == ErrorKind::kNotFound) return false;
+  if (!text) return fail(text.error());
+  TRY_ASSIGN(Record record, record_from(*text));
+  TRY_ASSIGN(auto found, Jailed::find(run(), record.boot_id));
+  // The end of the probe of a killed daemon: nobody waits for it any more.
+  if (auto probe = Jailed::find(places_.state / "probe", record.boot_id); probe && *probe) TRY((*probe)->kill());
+  const std::lock_guard lock(state_);
+  record_ = std::move(record);
+  if (found) jailed_ = std::make_shared<const Jailed>(std::move(*found));
+  return jailed_ != nullptr;
+}
+
+Result<Status> QemuDriver::status() {
+  Status status;
+  const auto vm = running();
+  Record record;
+  {
+    const std::lock_guard lock(state_);
+    record = record_;
+  }
+  struct stat disk {};
+  if (!record.data_disk.empty() && ::stat(record.data_disk.c_str(), &disk) == 0) {
+    status.disk_size = static_cast<std::uint64_t>(disk.st_size);
+    status.disk_in_use = static_cast<std::uint64_t>(disk.st_blocks) * 512;
+  }
+  if (vm == nullptr) {
+    if (!record.boot_id.empty()) status.last_exit = describe_end(run());
+    return status;
+  }
+  status.state = State::kRunning;
+  status.pid = vm->program();
+  status.accelerator = record.accelerator;
+  status.accelerator_note = record.note;
+  status.cpus = record.cpus;
+  status.memory_mib = record.memory_mib;
+  status.memory_in_use = resident_bytes(status.pid);
+  status.uptime = std::chrono::seconds(boot_seconds() - record.started);
+  status.files_id = record.files_id;
+  const auto answer = qmp("query-status", milliseconds(2000));
+  const auto* object = answer ? answer->if_object() : nullptr;
+  const std::string run_state = object != nullptr ? json::string_or(*object, "status") : "";
+  if (run_state == "io-error") {
+    status.problem = "it is paused: its disk cannot be written, is the host's file system full?";
+  } else if (run_state != "running") {
+    status.problem = object != nullptr ? "QEMU says: " + printable(run_state, 40) : "QEMU does not answer";
+  }
+  return status;
+}
+
+Result<> QemuDriver::alive() {
+  if (running() != nullptr) return {};
+  return fail(ErrorKind::kUnavailable, describe_end(run()));
+}
+
+Result<sys::Fd> QemuDriver::exit_event() {
+  const auto vm = running();
+  if (vm == nullptr) return fail(ErrorKind::kUnavailable, "the VM does not run");
+  return sys::duplicate(vm->pidfd());
+}
+
+}  // namespace
+
+std::unique_ptr<VmDriver> make_qemu_driver(QemuPlaces places) { return std::make_unique<QemuDriver>(std::move(places)); }
+
+}  // namespace locki::vm
