@@ -19,6 +19,7 @@ constexpr milliseconds kDrainTime = 3s;
 
 Relay::Relay(loop::Loop& loop, Setup setup, std::function<void(End)> done) : loop_(loop), setup_(std::move(setup)), done_(std::move(done)) {
   out_.pending = std::move(setup_.to_server);
+  out_.bytes = out_.pending.size();  // the request's head is data that leaves; our own "200" is not data that comes
   in_.pending = std::move(setup_.to_client);
 }
 
