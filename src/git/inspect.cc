@@ -3,9 +3,13 @@
 #include <algorithm>
 
 #include "base/path_rules.h"
+#include "git/unfold.h"
 
 namespace locki::git {
 namespace {
+
+constexpr std::size_t kMaxListing = 512 << 20;
+constexpr std::uint64_t kMaxTree = 64 << 20;
 
 tl::unexpected<Error> refuse(std::string why) { return fail(ErrorKind::kProtocol, std::move(why)); }
 
@@ -70,28 +74,47 @@ Result<std::vector<std::string>> Inspector::new_commits(const ObjectId& tip, con
   return commits;
 }
 
-Result<> Inspector::check_connected(const ObjectId& tip, const ObjectId& old_tip) const {
+Result<std::vector<ObjectId>> Inspector::check_connected(const ObjectId& tip, const ObjectId& old_tip) const {
   std::vector<std::string> args{"rev-list", "--objects", "--no-object-names", tip};
   if (!old_tip.empty()) args.insert(args.end(), {"--not", old_tip});
   args.emplace_back("--");
   TRY_ASSIGN(const std::string objects, run(std::move(args), {}, (limits_.max_objects + 1) * 65, "the new objects"));
   TRY_ASSIGN(const std::string described, run({"cat-file", "--batch-check=%(objecttype) %(objectsize)"}, objects, (limits_.max_objects + 1) * 40,
                                               "the new objects"));
-  std::size_t count = 0;
-  for (std::size_t start = 0; start < described.size();) {
-    const auto end = std::min(described.find('\n', start), described.size());
-    const std::string_view line = std::string_view(described).substr(start, end - start);
-    start = end + 1;
-    if (++count > limits_.max_objects) return refuse("more than " + std::to_string(limits_.max_objects) + " new objects");
-    const auto space = line.find(' ');
-    const auto size = space == std::string_view::npos ? std::nullopt : parse_u64(line.substr(space + 1));
+  const auto ids = split_lines(objects);
+  const auto lines = split_lines(described);
+  if (ids.size() > limits_.max_objects) return refuse("more than " + std::to_string(limits_.max_objects) + " new objects");
+  if (ids.size() != lines.size()) return refuse("git cat-file ended early");
+  std::vector<ObjectId> trees;
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    const auto words = split(lines[i], ' ');
+    const auto size = words.size() == 2 ? parse_u64(words[1]) : std::nullopt;
     if (!size) return refuse("an object is missing");
-    const std::string_view type = line.substr(0, space);
+    const std::string& type = words[0];
     if (type != "blob" && type != "tree" && type != "commit") return refuse("an object of the unexpected type " + printable(type, 20));
-    const std::uint64_t most = type == "blob" ? limits_.max_file : type == "tree" ? (std::uint64_t{64} << 20) : limits_.max_message;
-    if (*size > most) return refuse("a " + std::string(type) + " of " + human_bytes(*size));
+    const std::uint64_t most = type == "blob" ? limits_.max_file : type == "tree" ? kMaxTree : limits_.max_message;
+    if (*size > most) return refuse("a " + type + " of " + human_bytes(*size));
+    if (type == "tree") trees.push_back(ids[i]);
   }
-  return {};
+  return trees;
+}
+
+Result<> Inspector::check_sizes(const std::vector<ObjectId>& trees) const {
+  if (trees.empty()) return {};
+  const std::size_t id_bytes = trees.front().size() / 2;
+  Unfolder unfolder(
+      [&](const std::vector<ObjectId>& ids) -> Result<std::vector<RawTree>> {
+        TRY_ASSIGN(const std::string out, run({"cat-file", "--batch"}, lines_of(ids), kMaxListing, "the trees"));
+        BatchReader reader(out);
+        std::vector<RawTree> parsed;
+        for (std::size_t i = 0; i < ids.size(); ++i) {
+          TRY_ASSIGN(const std::string_view raw, reader.next("tree"));
+          TRY_ASSIGN(parsed.emplace_back(), parse_tree(raw, id_bytes));
+        }
+        return parsed;
+      },
+      {.paths = limits_.max_paths, .depth = path_rules::kMaxDepth, .trees = limits_.max_objects});
+  return unfolder.check(trees);
 }
 
 // Headers and messages end up on screens: `git log` passes what it finds.
@@ -116,7 +139,6 @@ Result<> Inspector::check_commits(const std::vector<std::string>& commits) const
 
 Result<> Inspector::check_paths(const std::vector<std::string>& commits) const {
   if (commits.empty()) return {};
-  constexpr std::size_t kMaxListing = 128 << 20;
   TRY_ASSIGN(const std::string out,
              run({"diff-tree", "--stdin", "-r", "-z", "--raw", "--root", "--no-renames", "--no-abbrev", "--no-commit-id", "--diff-merges=first-parent"},
                  lines_of(commits), kMaxListing, "the changed paths"));
@@ -165,7 +187,8 @@ Result<> Inspector::inspect(const ObjectId& tip, const ObjectId& old_tip) const 
   TRY_ASSIGN(const std::string type, run({"cat-file", "-t", tip}, {}, 64, "the new tip"));
   if (trim(type) != "commit") return refuse("the new tip is not a commit");
   TRY_ASSIGN(const auto commits, new_commits(tip, old_tip));
-  TRY(check_connected(tip, old_tip));
+  TRY_ASSIGN(const auto trees, check_connected(tip, old_tip));
+  TRY(check_sizes(trees));
   TRY(check_commits(commits));
   return check_paths(commits);
 }

@@ -2,8 +2,8 @@
 // blocking.
 //
 // Every new commit is compared with its first parent, so each path is looked at where it first appears, with its whole path, and what the
-// user's own history holds (an absolute symlink, a submodule) stays allowed where it is. A tree that unfolds to more paths than a worktree may
-// have ("git bomb") ends the listing at its limit.
+// user's own history holds (an absolute symlink, a submodule) stays allowed where it is. How much the trees unfold to is known before anything
+// unfolds them (git/unfold.h).
 #pragma once
 
 #include <functional>
@@ -25,7 +25,9 @@ class Inspector {
 
  private:
   Result<std::vector<std::string>> new_commits(const ObjectId& tip, const ObjectId& old_tip) const;
-  Result<> check_connected(const ObjectId& tip, const ObjectId& old_tip) const;
+  // Every new object is there and of a sensible type and size. Gives the new trees.
+  Result<std::vector<ObjectId>> check_connected(const ObjectId& tip, const ObjectId& old_tip) const;
+  Result<> check_sizes(const std::vector<ObjectId>& trees) const;
   Result<> check_commits(const std::vector<std::string>& commits) const;
   Result<> check_paths(const std::vector<std::string>& commits) const;
   Result<> check_targets(const std::vector<std::pair<std::string, std::string>>& symlinks) const;

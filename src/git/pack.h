@@ -25,6 +25,7 @@ struct AcceptLimits {
   std::uint64_t max_file = 2ULL << 30;      // bytes of one blob
   std::uint64_t max_objects = 2'000'000;    // new objects
   std::size_t max_commits = 100'000;        // new commits
+  std::uint64_t max_paths = 1'000'000;      // in one commit's tree
   std::size_t max_message = 1 << 20;        // bytes of one commit object
   std::chrono::milliseconds timeout{600'000};
 };

@@ -31,6 +31,7 @@ inline constexpr int kStatusViolation = 3;
 
 struct StartSettings {
   std::string sandbox;   // its id: letters, digits, '-', '_', '.', '/' as in refs/locki/<sandbox>/…
+  std::string instance;  // changes when the sandbox's disk is a new one (container made anew): what was agreed before is then forgotten
   std::string worktree;  // on the host, absolute
   std::string inside;    // the same directory inside, absolute
   std::string state;     // directory of our own, 0700: base state, stat cache, history

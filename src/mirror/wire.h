@@ -62,7 +62,7 @@ struct Fetch { Id id = 0; std::string path; Hash content; };
 // follows, also for empty ones, and the bytes must hash to entry.content.
 struct Put { Id id = 0; std::string path; Entry entry; std::optional<Entry> expected; };
 struct Remove { Id id = 0; std::string path; Entry expected; };
-// Answered with BarrierDone once every change that was on disk when it arrived has been reported in Entries.
+// Answered with BarrierDone once every change that was on disk when it arrived has been reported in Entries, and the branch's tip in Head.
 struct Barrier { Id id = 0; };
 struct GitFetch { Id id = 0; ObjectId want; std::vector<ObjectId> haves; };  // answered with Pack + Data, or Done(failed)
 // New tip for the branch. Data with a pack follows (thin allowed: the other side has `old_oid`). The far end checks that its branch is

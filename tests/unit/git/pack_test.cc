@@ -1,6 +1,7 @@
 #include "git/pack.h"
 
 #include "git/inspect.h"
+#include "git/unfold.h"
 #include "unit/git/repo.h"
 
 namespace locki::git::test {
@@ -219,14 +220,20 @@ TEST_F(PackTest, Limits) {
   expect_refused(sandbox_.git({"rev-parse", "HEAD"}), "new commits", "", {.max_commits = 3});
 }
 
-TEST_F(PackTest, AGitBombEndsAtItsLimit) {
+TEST_F(PackTest, AGitBombIsNotUnfolded) {
   auto item = sandbox_.tree({{"100644", "f", sandbox_.blob("boom")}});
   for (int depth = 0; depth < 9; ++depth) {
     std::vector<TestRepo::Item> items;
     for (char name = 'a'; name <= 'j'; ++name) items.push_back({"40000", std::string(1, name), item});
     item = sandbox_.tree(items);
   }
-  expect_refused(sandbox_.commit(item, base_), "more of it than a worktree may have", "", {.timeout = std::chrono::seconds(60)});
+  expect_refused(sandbox_.commit(item, base_), "more paths than a worktree may have");
+}
+
+TEST_F(PackTest, DeepTrees) {
+  auto item = sandbox_.tree({{"100644", "f", sandbox_.blob("x")}});
+  for (int depth = 0; depth < 70; ++depth) item = sandbox_.tree({{"40000", "d", item}});
+  expect_refused(sandbox_.commit(item, base_), "deeper");
 }
 
 TEST_F(PackTest, ControlCharactersInMessages) {
