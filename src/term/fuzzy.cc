@@ -33,7 +33,7 @@ int alignment(std::string_view query, std::string_view candidate, bool exact_cas
       if (matches) {
         const int start = q == 0 ? -static_cast<int>(std::min<std::size_t>(i, 15)) : 0;
         const int alone = best_before == kNever ? kNever : best_before + 10 + start + (begins_word(candidate, i) ? 40 : 0);
-        const int run = follows == kNever ? kNever : follows + 10 + 30;
+        const int run = follows == kNever ? kNever : follows + 10 + 45;  // a run beats even scattered beginnings of words
         next[i] = std::max(alone, run);
       }
       if (q > 0 && i > 0) best_before = std::max(best_before, ends[i - 1]);

@@ -1,0 +1,51 @@
+// locki AGENT [NAME] [ARGS…]
+#include "cli/commands.h"
+#include "cli/names.h"
+#include "cli/opened.h"
+#include "cli/session.h"
+
+namespace locki::cli {
+namespace {
+
+// What the session left behind, for the person who comes back from it. Never an error: the session is over.
+void say_what_changed(Context& context, Opened& opened) {
+  if (!wants_terminal(context) || !context.terminal.err_facts.terminal) return;
+  const auto reply = opened.daemon->call("sandbox.list", {{"cwd", opened.sandbox.worktree}, {"all", false}}, {});
+  if (!reply) return;
+  const auto sandbox = find_sandbox(reply->result, opened.sandbox.name);
+  if (!sandbox) return;
+  if (const auto line = session_summary(*sandbox); !line.empty()) context.note(line);
+}
+
+Result<int> run(Context& context, const Arguments& arguments, const std::string& agent) {
+  if (const auto name = arguments.value("NAME"); !name.empty()) TRY(check_name(name));
+  TRY_ASSIGN(auto opened, open_sandbox(context, {.name = arguments.value("NAME"), .agent = agent, .create = true, .from = arguments.value("from")}));
+  if (opened.sandbox.argv_prefix.empty()) return fail(ErrorKind::kProtocol, "the daemon does not say how to start " + agent);
+  SessionRequest request{.argv = opened.sandbox.argv_prefix, .directory = ""};
+  request.argv.insert(request.argv.end(), arguments.rest.begin(), arguments.rest.end());
+  TRY_ASSIGN(const int status, run_session(context, opened.sandbox, request));
+  say_what_changed(context, opened);
+  return status;
+}
+
+}  // namespace
+
+Command agent_run_command(const std::string& agent) {
+  return {.name = agent,
+          .group = "Agents",
+          .summary = "run that agent in a sandbox, which is made when there is none of that name",
+          .description = "Runs " + agent +
+                         " in the sandbox NAME with every permission prompt switched off. Where there is none yet, its branch,\n"
+                         "worktree and container are made first. Everything behind NAME goes to the agent, also behind --.",
+          .positionals = {name_positional()},
+          .options = {{"--from", "REF", "the branch or commit a new sandbox starts from (default: the current one)"}},
+          .examples = {{"locki " + agent + " my-feature", "start or go on"},
+                       {"locki " + agent + " my-feature -- --version", "pass --version on to the agent"},
+                       {"locki " + agent + " --from main fix-login", "begin a new branch at main"}},
+          .passes_rest = true,
+          .rest_name = "ARGS",
+          .session = true,
+          .run = [agent](Context& context, const Arguments& arguments) { return run(context, arguments, agent); }};
+}
+
+}  // namespace locki::cli

@@ -1,0 +1,37 @@
+// locki sync [NAME]
+#include "base/strings.h"
+#include "cli/commands.h"
+#include "cli/names.h"
+#include "cli/text.h"
+
+namespace locki::cli {
+namespace {
+
+Result<int> run(Context& context, const Arguments& arguments) {
+  TRY_ASSIGN(const auto name, which_sandbox(context, arguments.value("NAME")));
+  TRY_ASSIGN(const auto reply, context.call("sandbox.sync", {{"cwd", context.cwd}, {"name", name}}));
+  if (context.globals.json) return context.out_json(reply), 0;
+  const auto held = json::int_or(reply, "held"), conflicts = json::int_or(reply, "conflicts");
+  std::string line = printable(name) + ": both sides agree";
+  if (held > 0) line += ", " + counted(held, "file") + " held at the door";
+  if (conflicts > 0) line += ", " + counted(conflicts, "conflict") + " (your version stands)";
+  context.note(line);
+  if (const auto problem = json::string_or(reply, "problem"); !problem.empty()) {
+    return fail(ErrorKind::kFailed, "the mirror of " + printable(name) + " has a problem: " + printable(problem), "locki list");
+  }
+  return 0;
+}
+
+}  // namespace
+
+Command sync_command() {
+  return {.name = "sync",
+          .group = "Work",
+          .summary = "wait until the worktree and the sandbox agree",
+          .positionals = {name_positional()},
+          .examples = {{"locki sync my-feature && make test", "test here what was written there"}},
+          .json = true,
+          .run = run};
+}
+
+}  // namespace locki::cli
