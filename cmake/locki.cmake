@@ -3,6 +3,11 @@ find_package(PkgConfig REQUIRED)
 find_package(tl-expected REQUIRED)
 find_package(Threads REQUIRED)
 pkg_check_modules(SODIUM REQUIRED IMPORTED_TARGET libsodium)
+# The endpoint is a static program, and pkg-config names the shared library only.
+find_library(LOCKI_SODIUM_ARCHIVE libsodium.a)
+if(LOCKI_SODIUM_ARCHIVE)
+  set_target_properties(PkgConfig::SODIUM PROPERTIES INTERFACE_LINK_LIBRARIES ${LOCKI_SODIUM_ARCHIVE})
+endif()
 find_path(LOCKI_BOOST_INCLUDE boost/json.hpp REQUIRED)
 
 find_program(LOCKI_CCACHE ccache)

@@ -1,0 +1,58 @@
+#include "endpoint/init_clone.h"
+
+#include <sys/stat.h>
+
+#include <chrono>
+
+#include "mirror/door.h"
+#include "sys/file.h"
+
+namespace locki::endpoint {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Present exactly while the clone is being made.
+fs::path unfinished_mark(const std::string& root) { return fs::path(root) / ".git" / "locki-unfinished"; }
+
+bool is_there(const fs::path& path) {
+  struct stat data {};
+  return ::lstat(path.c_str(), &data) == 0;
+}
+
+Result<> install_helper(const std::string& directory) {
+  if (directory.empty()) return {};
+  const fs::path helper = fs::path(directory) / "git-remote-locki";
+  if (is_there(helper)) return {};
+  TRY(sys::make_directories(directory));
+  return sys::write_file(helper, remote_helper_script(), 0755);
+}
+
+}  // namespace
+
+Result<> init_clone(int pack, const InitClone& clone) {
+  const RepositoryOptions& options = clone.repository;
+  if (!clone.oid.empty() && !mirror::is_object_id(clone.oid)) return fail(ErrorKind::kUsage, "not an object id");
+  const Repository repository(options);
+  const bool before = repository.exists();
+  if (before && !is_there(unfinished_mark(options.root)))
+    return fail(ErrorKind::kExists, "there is a repository already: " + options.root);
+  TRY(sys::make_directories(options.root));
+  if (!before) {
+    TRY(sys::make_directories(fs::path(options.root) / ".git"));
+    TRY(sys::write_file(unfinished_mark(options.root), ""));
+  }
+  TRY(repository.make(true));
+  TRY(install_helper(clone.helper_directory));
+  if (!clone.oid.empty()) {
+    sys::ProcessSpec unpack = repository.command({"index-pack", "--stdin"});
+    unpack.in = pack;
+    TRY(context(sys::run_ok(unpack, {}, {.timeout = std::chrono::hours(1)}), "while unpacking the commits").map([](const std::string&) {}));
+    TRY_ASSIGN(const HeadInfo now, repository.head());
+    TRY(repository.move_branch(clone.oid, now.oid));
+    TRY(repository.check_out(clone.oid));
+  }
+  return sys::remove_tree(unfinished_mark(options.root));
+}
+
+}  // namespace locki::endpoint

@@ -1,0 +1,99 @@
+// libexec/locki/endpoint: `endpoint` speaks the mirror's language on stdin and stdout; `endpoint --init-clone …` makes the initial clone from a
+// pack on stdin. Both run as root in a sandbox's container, started from outside through exec.
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "endpoint/endpoint.h"
+#include "endpoint/init_clone.h"
+#include "sys/process.h"
+
+namespace {
+
+using locki::Result;
+using namespace locki::endpoint;
+
+constexpr int kUsage = 2;
+constexpr int kExists = 3;
+
+constexpr std::string_view kHelp =
+    "usage: endpoint [--git PROGRAM] [--cache DIR] [--notes FILE]\n"
+    "       endpoint --init-clone --root DIR --branch NAME [--oid OID < PACK] [--object-format FORMAT]\n"
+    "                [--user-name NAME] [--user-email ADDRESS] [--git PROGRAM] [--helper-dir DIR]\n"
+    "       endpoint --version\n"
+    "exit status: 0; 1 failed; 2 wrong usage; 3 (--init-clone) there is a repository already\n";
+
+struct Arguments {
+  bool clone_wanted = false, version = false, help = false;
+  EndpointOptions endpoint;
+  InitClone clone;
+  std::string git;
+};
+
+Result<Arguments> parse(int argc, char** argv) {
+  Arguments arguments;
+  const std::pair<std::string_view, std::string*> values[] = {{"--git", &arguments.git},
+                                                              {"--cache", &arguments.endpoint.cache_directory},
+                                                              {"--notes", &arguments.endpoint.notes},
+                                                              {"--root", &arguments.clone.repository.root},
+                                                              {"--branch", &arguments.clone.repository.branch},
+                                                              {"--oid", &arguments.clone.oid},
+                                                              {"--object-format", &arguments.clone.repository.object_format},
+                                                              {"--user-name", &arguments.clone.repository.user_name},
+                                                              {"--user-email", &arguments.clone.repository.user_email},
+                                                              {"--helper-dir", &arguments.clone.helper_directory}};
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view word = argv[i];
+    if (word == "--init-clone") {
+      arguments.clone_wanted = true;
+    } else if (word == "--version") {
+      arguments.version = true;
+    } else if (word == "--help") {
+      arguments.help = true;
+    } else {
+      std::string* value = nullptr;
+      for (const auto& [name, target] : values)
+        if (word == name) value = target;
+      if (value == nullptr || i + 1 == argc) return locki::fail(locki::ErrorKind::kUsage, "wrong argument: " + locki::printable(word));
+      *value = argv[++i];
+    }
+  }
+  if (arguments.clone_wanted && (!arguments.clone.repository.root.starts_with('/') || arguments.clone.repository.branch.empty()))
+    return locki::fail(locki::ErrorKind::kUsage, "--init-clone needs an absolute --root and a --branch");
+  return arguments;
+}
+
+Result<> run(Arguments& arguments) {
+  if (arguments.git.empty()) {
+    TRY_ASSIGN(arguments.git, locki::sys::find_program("git"));
+  }
+  arguments.endpoint.git = arguments.clone.repository.git = arguments.git;
+  if (arguments.clone_wanted) return init_clone(STDIN_FILENO, arguments.clone);
+  return serve(STDIN_FILENO, STDOUT_FILENO, arguments.endpoint);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  ::signal(SIGPIPE, SIG_IGN);
+  locki::log::open(STDERR_FILENO, locki::log::Level::kWarning, "endpoint");
+  auto arguments = parse(argc, argv);
+  if (!arguments || arguments->help) {
+    if (!arguments) std::fprintf(stderr, "endpoint: %s\n", arguments.error().message().c_str());
+    std::fputs(std::string(kHelp).c_str(), arguments ? stdout : stderr);
+    return arguments ? 0 : kUsage;
+  }
+  if (arguments->version) {
+    std::puts("endpoint " LOCKI_VERSION);
+    return 0;
+  }
+  const Result<> done = run(*arguments);
+  if (done) return 0;
+  std::fprintf(stderr, "endpoint: %s\n", done.error().describe().c_str());
+  return done.error().kind() == locki::ErrorKind::kExists ? kExists : 1;
+}

@@ -1,0 +1,173 @@
+#include "endpoint/repository.h"
+
+#include <sys/stat.h>
+
+#include <chrono>
+#include <thread>
+
+#include "base/strings.h"
+#include "mirror/door.h"
+
+namespace locki::endpoint {
+namespace {
+
+std::string branch_ref(const std::string& branch) { return "refs/heads/" + branch; }
+
+std::string null_oid(const std::string& like) { return std::string(like.size(), '0'); }
+
+}  // namespace
+
+Repository::Repository(RepositoryOptions options) : options_(std::move(options)) {}
+
+std::map<std::string, std::string> Repository::environment() {
+  std::map<std::string, std::string> environment = sys::clean_environment();
+  environment["GIT_TERMINAL_PROMPT"] = "0";
+  environment["GIT_CONFIG_NOSYSTEM"] = "1";
+  environment["GIT_CONFIG_GLOBAL"] = "/dev/null";
+  // The worktree may belong to another user of the container than the one we run as.
+  environment["GIT_CONFIG_COUNT"] = "1";
+  environment["GIT_CONFIG_KEY_0"] = "safe.directory";
+  environment["GIT_CONFIG_VALUE_0"] = "*";
+  return environment;
+}
+
+sys::ProcessSpec Repository::command(std::vector<std::string> args) const {
+  // No hook and no monitor of the agent's runs on our behalf, and nothing is packed in the background while we wait.
+  std::vector<std::string> all{"-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "gc.auto=0", "-c", "maintenance.auto=false"};
+  all.insert(all.end(), std::make_move_iterator(args.begin()), std::make_move_iterator(args.end()));
+  return {.program = options_.git,
+          .args = std::move(all),
+          .environment = environment(),
+          .directory = options_.root,
+          .die_with_parent = true};
+}
+
+Result<std::string> Repository::git(std::vector<std::string> args, std::string_view input) const {
+  return sys::run_ok(command(std::move(args)), input, {.timeout = std::chrono::minutes(10)});
+}
+
+bool Repository::exists() const {
+  struct stat data {};
+  return ::lstat((options_.root + "/.git").c_str(), &data) == 0;
+}
+
+Result<> Repository::make(bool again) const {
+  if (exists() && !again) return {};
+  TRY(git({"init", "--quiet", "--template=", "--object-format=" + options_.object_format, "--initial-branch=" + options_.branch}));
+  TRY(git({"config", "remote.origin.url", "locki::host"}));
+  TRY(git({"config", "push.default", "current"}));
+  if (!options_.user_name.empty()) TRY(git({"config", "user.name", options_.user_name}));
+  if (!options_.user_email.empty()) TRY(git({"config", "user.email", options_.user_email}));
+  return {};
+}
+
+Result<HeadInfo> Repository::head() const {
+  HeadInfo info;
+  if (!exists()) return info;
+  TRY_ASSIGN(const std::string refs, git({"for-each-ref", "--format=%(objectname) %(refname)"}));
+  for (const std::string& line : split_lines(refs)) {
+    const std::size_t space = line.find(' ');
+    if (space == std::string::npos) continue;
+    if (line.substr(space + 1) == branch_ref(options_.branch)) {
+      info.oid = line.substr(0, space);
+    } else {
+      ++info.other_refs;
+    }
+  }
+  TRY_ASSIGN(const sys::Output named, sys::run(command({"symbolic-ref", "--quiet", "HEAD"})));
+  info.current = trim(named.out);
+  if (constexpr std::string_view kHeads = "refs/heads/"; info.current.starts_with(kHeads)) info.current.erase(0, kHeads.size());
+  if (!named.exit.ok()) {
+    TRY_ASSIGN(const sys::Output detached, sys::run(command({"rev-parse", "--quiet", "--verify", "HEAD"})));
+    info.current = trim(detached.out);
+  }
+  return info;
+}
+
+Result<PackProcess> Repository::start_pack(const std::string& want, const std::vector<std::string>& haves) const {
+  std::string query = want + "\n";
+  for (const std::string& have : haves) {
+    if (!mirror::is_object_id(have)) return fail(ErrorKind::kProtocol, "not an object id");
+    query += have + "\n";
+  }
+  if (!mirror::is_object_id(want)) return fail(ErrorKind::kProtocol, "not an object id");
+  // pack-objects dies on a revision it does not have; the host may know commits that never came here.
+  TRY_ASSIGN(const std::string known, git({"cat-file", "--batch-check=%(objectname) %(objecttype)"}, query));
+  std::string revisions;
+  for (const std::string& line : split_lines(known)) {
+    const std::size_t space = line.find(' ');
+    if (line.substr(space + 1) != "commit") continue;
+    const std::string oid = line.substr(0, space);
+    if (oid == want) {
+      revisions = oid + "\n" + revisions;
+    } else {
+      revisions += "^" + oid + "\n";
+    }
+  }
+  if (!revisions.starts_with(want)) return fail(ErrorKind::kNotFound, "there is no such commit: " + want);
+  TRY_ASSIGN(sys::Pipe in, sys::make_pipe());
+  TRY_ASSIGN(sys::Pipe out, sys::make_pipe());
+  sys::ProcessSpec spec = command({"pack-objects", "--revs", "--stdout", "--thin", "--delta-base-offset", "--quiet"});
+  spec.in = in.read.get();
+  spec.out = out.write.get();
+  TRY_ASSIGN(sys::Child child, sys::spawn(spec));
+  in.read.reset();
+  // At most a few thousand ids of 41 bytes: pack-objects reads them all before it writes.
+  TRY(sys::write_all(in.write.get(), revisions));
+  TRY(sys::set_nonblocking(out.read.get(), true));
+  return PackProcess{std::move(child), std::move(out.read)};
+}
+
+Result<PackProcess> Repository::start_unpack() const {
+  TRY_ASSIGN(sys::Pipe in, sys::make_pipe());
+  sys::ProcessSpec spec = command({"index-pack", "--stdin", "--fix-thin"});
+  spec.in = in.read.get();
+  TRY_ASSIGN(sys::Child child, sys::spawn(spec));
+  return PackProcess{std::move(child), std::move(in.write)};
+}
+
+Result<> Repository::move_branch(const std::string& new_oid, const std::string& old_oid) const {
+  if (!mirror::is_object_id(new_oid) || (!old_oid.empty() && !mirror::is_object_id(old_oid)))
+    return fail(ErrorKind::kProtocol, "not an object id");
+  const std::string expected = old_oid.empty() ? null_oid(new_oid) : old_oid;
+  auto moved = git({"update-ref", "-m", "locki: from the host", branch_ref(options_.branch), new_oid, expected});
+  if (moved) return {};
+  const auto now = head();
+  if (now && now->oid == new_oid) return {};
+  if (now && now->oid != old_oid) return fail(ErrorKind::kConflict, "the branch moved meanwhile");
+  return fail(std::move(moved).error());
+}
+
+Result<> Repository::read_tree(const std::vector<std::string>& args) const {
+  // The agent's own git may hold index.lock for a moment.
+  for (int attempt = 0;; ++attempt) {
+    auto done = git(args);
+    if (done) return {};
+    if (attempt == 20 || done.error().message().find("index.lock") == std::string::npos) return fail(std::move(done).error());
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+}
+
+Result<std::string> Repository::index_follows(const std::string& new_oid, const std::string& old_oid) const {
+  TRY_ASSIGN(const HeadInfo now, head());
+  if (now.current != options_.branch) return std::string();
+  if (old_oid.empty()) {
+    TRY(read_tree({"read-tree", new_oid}));
+    return std::string();
+  }
+  // The two-tree merge without -u: what is staged stays where the commits agree, and it fails where they do not.
+  if (read_tree({"read-tree", "-m", old_oid, new_oid})) return std::string();
+  TRY(read_tree({"read-tree", "--reset", new_oid}));
+  return std::string("what was staged did not fit the new commit; the files are unchanged, stage them again");
+}
+
+Result<> Repository::check_out(const std::string& oid) const { return read_tree({"read-tree", "--reset", "-u", oid}); }
+
+std::string remote_helper_script() {
+  // Git itself adds nothing when a helper ends before it has answered.
+  return "#!/bin/sh\n"
+         "echo \"locki: commits arrive on the host's branch by themselves; push from the host\" >&2\n"
+         "exit 1\n";
+}
+
+}  // namespace locki::endpoint
