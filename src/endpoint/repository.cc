@@ -155,8 +155,8 @@ Result<std::string> Repository::index_follows(const std::string& new_oid, const 
     TRY(read_tree({"read-tree", new_oid}));
     return std::string();
   }
-  // The two-tree merge without -u: what is staged stays where the commits agree, and it fails where they do not.
-  if (read_tree({"read-tree", "-m", old_oid, new_oid})) return std::string();
+  // The two-tree merge of the index alone (-i: the files have changed or will): what is staged stays where the commits agree, and it fails where they do not.
+  if (read_tree({"read-tree", "-i", "-m", old_oid, new_oid})) return std::string();
   TRY(read_tree({"read-tree", "--reset", new_oid}));
   return std::string("what was staged did not fit the new commit; the files are unchanged, stage them again");
 }
@@ -164,8 +164,9 @@ Result<std::string> Repository::index_follows(const std::string& new_oid, const 
 Result<> Repository::check_out(const std::string& oid) const { return read_tree({"read-tree", "--reset", "-u", oid}); }
 
 std::string remote_helper_script() {
-  // Git itself adds nothing when a helper ends before it has answered.
+  // Git itself adds nothing when a helper ends without an answer; it does when its request cannot be written.
   return "#!/bin/sh\n"
+         "read -r request\n"
          "echo \"locki: commits arrive on the host's branch by themselves; push from the host\" >&2\n"
          "exit 1\n";
 }

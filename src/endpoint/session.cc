@@ -18,7 +18,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds kRetry{1000};            // after a scan that failed
-constexpr milliseconds kBetweenFullScans{5000};  // those that nobody asked for
+constexpr milliseconds kBetweenFullScans{2000};  // those that nobody asked for
 constexpr std::size_t kMaxKnown = 1'000'000;
 constexpr std::size_t kMaxProblem = 1000;
 

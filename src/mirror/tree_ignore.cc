@@ -45,6 +45,8 @@ std::vector<std::string> IgnoreRules::list_arguments() {
 std::vector<std::string> IgnoreRules::check_arguments() { return with_common({"check-ignore", "-z", "--stdin"}); }
 
 Result<> IgnoreRules::make_spare() {
+  // HEAD comes last of what git needs to take it for a repository.
+  if (std::error_code none; std::filesystem::exists(spare_ / "HEAD", none)) return {};
   sys::ProcessSpec spec{.program = git_, .args = {"init", "--quiet", "--bare", "--template=", spare_.native()}, .environment = environment_};
   spec.environment.erase("GIT_DIR");
   spec.environment.erase("GIT_WORK_TREE");
