@@ -46,7 +46,9 @@ struct Agent {
   std::string name;     // also the command: "claude"
   std::string title;    // "Claude Code"
   std::string package;  // of npm: "@anthropic-ai/claude-code"
-  std::string version = "latest";  // or what npm takes behind the @
+  // What npm takes behind the @: a version, a range or a tag. Empty leaves the choice to npm, which from version 11 on prefers a version that
+  // says it runs on the Node.js at hand; "latest" takes the newest whatever it says, which suits native programs.
+  std::string version;
   bool install_scripts = false;  // run the packages' install scripts (in the builder container)
   std::string program;  // its name in node_modules/.bin
   std::vector<std::string> bypass_args;   // come before the user's

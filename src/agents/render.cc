@@ -72,7 +72,7 @@ std::vector<Command> install_plan(const Agent& agent, const std::string& generat
                                   "--no-progress", "--no-update-notifier"};
   // Scripts run in a throw-away container, but what does not need them is better off without.
   if (!agent.install_scripts) npm.push_back("--ignore-scripts");
-  npm.push_back(agent.package + "@" + agent.version);
+  npm.push_back(agent.version.empty() ? agent.package : agent.package + "@" + agent.version);
 
   std::vector<std::string> version = {program_in(directory, agent)};
   version.insert(version.end(), agent.version_args.begin(), agent.version_args.end());
@@ -80,6 +80,9 @@ std::vector<Command> install_plan(const Agent& agent, const std::string& generat
   const std::vector<std::vector<std::string>> steps = {
       {"/usr/bin/mkdir", "-p", directory},
       npm,
+      // Debian's npm 9 does not know the "libc" of optional packages and installs those for musl too: hundreds of megabytes.
+      {"/usr/bin/find", directory + "/node_modules", "-mindepth", "1", "-maxdepth", "2", "-type", "d", "(", "-name", "*-linux-*-musl",
+       "-o", "-name", "*-linuxmusl-*", ")", "-prune", "-exec", "/usr/bin/rm", "-rf", "{}", "+"},
       // Whatever the umask and the packages' own modes: every sandbox can read it.
       {"/usr/bin/chmod", "-R", "u+rwX,go+rX,go-w", directory},
       version,

@@ -42,7 +42,7 @@ bool is_package(std::string_view text) {
 
 // A tag, a version or a simple range; no URL, no alias.
 bool is_version(std::string_view text) {
-  return text.size() <= 60 && all_of(text, [](char c) { return is_alnum(c) || std::string_view(".-+^~").find(c) != std::string_view::npos; }) && text[0] != '-';
+  return text.empty() || (text.size() <= 60 && all_of(text, [](char c) { return is_alnum(c) || std::string_view(".-+^~").find(c) != std::string_view::npos; }) && text[0] != '-');
 }
 
 bool is_host(std::string_view text) {

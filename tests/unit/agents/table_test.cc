@@ -62,7 +62,7 @@ TEST_F(Table, ReadsAnAgent) {
   const Agent* some = table->find("some");
   ASSERT_NE(some, nullptr);
   EXPECT_EQ(some->package, "@some/agent");
-  EXPECT_EQ(some->version, "latest");
+  EXPECT_EQ(some->version, "");
   EXPECT_FALSE(some->install_scripts);
   EXPECT_THAT(some->version_args, ElementsAre("--version"));
   EXPECT_THAT(some->logins.at(0).path, ".some/auth.json");
