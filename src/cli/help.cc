@@ -14,7 +14,7 @@ struct Row {
 
 std::string rows(const std::vector<Row>& all, const term::Style& style) {
   std::size_t width = 0;
-  for (const auto& row : all) width = std::max(width, std::min<std::size_t>(term::display_width(row.left), 32));
+  for (const auto& row : all) width = std::max(width, std::min<std::size_t>(term::display_width(row.left), 46));
   std::string out;
   for (const auto& row : all) {
     const auto used = term::display_width(row.left);
@@ -27,6 +27,11 @@ std::string rows(const std::vector<Row>& all, const term::Style& style) {
     out += row.right + "\n";
   }
   return out;
+}
+
+std::string sentence(std::string text) {
+  if (!text.empty() && text[0] >= 'a' && text[0] <= 'z') text[0] = static_cast<char>(text[0] - 32);
+  return text + ".";
 }
 
 std::string names_of(const Command& command) {
@@ -101,7 +106,7 @@ std::string overview(const std::vector<Command>& commands, const term::Style& st
 
 std::string help_of(const Command& command, const std::string& words, const term::Style& style) {
   std::string out = style.bold("Usage:") + " " + usage_of(command, words) + "\n\n";
-  out += (command.description.empty() ? command.summary : command.description) + "\n";
+  out += (command.description.empty() ? sentence(command.summary) : command.description) + "\n";
   if (!command.aliases.empty()) out += "\nAlso called: " + join(command.aliases, ", ") + "\n";
   std::vector<Row> children;
   for (const auto& child : command.children) {

@@ -79,35 +79,45 @@ std::string without_full_stop(std::string text) {
   return text;
 }
 
+tl::unexpected<Error> unexpected_word(const Command& command, const std::string& word, const std::string& named) {
+  if (!word.starts_with("-")) return fail(ErrorKind::kUsage, "“" + printable(word, 80) + "” is one word too many", "locki " + named + " --help");
+  std::vector<std::string> known;
+  for (const auto& option : command.options) known.push_back("--" + option.name());
+  const auto meant = term::nearest(word, known);
+  return fail(ErrorKind::kUsage, "“locki " + named + "” has no option “" + printable(word, 80) + "”", meant.empty() ? "locki " + named + " --help" : meant);
+}
+
 Result<> parse_leaf(const Command& command, std::vector<std::string> words, const std::string& named, Arguments& arguments) {
   CLI::App app;
   app.set_help_flag();
-  std::deque<std::vector<std::string>> kept;  // stable addresses for CLI11
+  app.allow_extras();  // told by us, in our words
+  std::deque<std::string> single;                 // stable addresses for CLI11
+  std::deque<std::vector<std::string>> repeated;
   std::vector<std::pair<CLI::Option*, std::string>> bound;
   for (const auto& option : command.options) {
-    auto& values = kept.emplace_back();
-    auto* added = option.value.empty() ? app.add_flag(option.flags) : app.add_option(option.flags, values);
-    if (!option.value.empty()) added->expected(1)->allow_extra_args(false);
-    if (option.repeats) added->take_all();
-    else if (!option.value.empty()) added->take_last();
+    CLI::Option* added = nullptr;
+    if (option.value.empty()) added = app.add_flag(option.flags);
+    else if (option.repeats) added = app.add_option(option.flags, repeated.emplace_back())->allow_extra_args(false);
+    else added = app.add_option(option.flags, single.emplace_back())->take_last();
     bound.emplace_back(added, option.name());
   }
-  for (const auto& positional : command.positionals) {
-    auto* added = app.add_option(positional.name, kept.emplace_back())->expected(1);
-    if (positional.required) added->required();
-    bound.emplace_back(added, positional.name);
-  }
+  for (const auto& positional : command.positionals) bound.emplace_back(app.add_option(positional.name, single.emplace_back()), positional.name);
   std::reverse(words.begin(), words.end());  // CLI11 takes a vector from its end
   try {
     app.parse(words);
-  } catch (const CLI::RequiredError& e) {
-    return fail(ErrorKind::kUsage, "“locki " + named + "” needs " + printable(without_full_stop(e.get_name() == "RequiredError" ? e.what() : e.what())),
-                "locki " + named + " --help");
   } catch (const CLI::ParseError& e) {
     return fail(ErrorKind::kUsage, printable(without_full_stop(e.what())), "locki " + named + " --help");
   }
+  for (const auto& word : app.remaining()) {
+    if (word != "--") return unexpected_word(command, word, named);
+  }
   for (const auto& [option, name] : bound) {
-    if (option->count() > 0) arguments.set(name, option->get_items_expected_max() == 0 ? std::vector<std::string>{} : option->results());
+    if (option->count() > 0) arguments.set(name, option->results());
+  }
+  for (const auto& positional : command.positionals) {
+    if (positional.required && arguments.value(positional.name).empty()) {
+      return fail(ErrorKind::kUsage, "“locki " + named + "” needs " + positional.name, "locki " + named + " --help");
+    }
   }
   return {};
 }

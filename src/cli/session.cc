@@ -88,6 +88,10 @@ class SignalRelay {
 Result<int> execute(Execution& execution, const OpenedSandbox& sandbox, const incus::ExecRequest& request, incus::ExecIo io, int terminal) {
   TRY_ASSIGN(auto signals, SignalPipe::install());
   SignalRelay relay(std::move(signals), execution, terminal);
+  if (terminal >= 0) {  // it may have changed while nobody watched
+    const auto size = size_of(terminal);
+    execution.resize(size.width, size.height);
+  }
   auto result = execution.exec(sandbox.instance, request, io);
   if (relay.ended_by() != 0) return 128 + relay.ended_by();
   if (!result) return fail(std::move(result).error());
@@ -166,7 +170,7 @@ std::string session_summary(const json::object& sandbox) {
   const auto name = printable(json::string_or(sandbox, "name"));
   if (const auto* mirror = json::object_or_null(sandbox, "mirror")) {
     if (const auto held = json::int_or(*mirror, "held"); held > 0) {
-      parts.push_back(counted(held, "file") + " held at the door (locki review " + name + ")");
+      parts.push_back(counted(held, "file") + " held at the door");
     }
     if (const auto conflicts = json::int_or(*mirror, "conflicts"); conflicts > 0) {
       parts.push_back(counted(conflicts, "conflict") + ": your version stands (locki history " + name + ")");

@@ -134,6 +134,8 @@ Result<int> run(Context& context, const Arguments& arguments) {
   TRY_ASSIGN(const auto sandbox, find_sandbox(reply.result, name));
   TRY_ASSIGN(const auto what, locki::context(compared(context, sandbox), "while looking at the worktree of " + printable(name)));
   auto diff = what.repository.command({"diff", "--no-ext-diff", "--no-textconv", "--ignore-submodules=all", "--no-color", "--find-renames"});
+  // Our own switching off of grafts would be commented on, on the user's terminal.
+  diff.args.insert(diff.args.begin(), {"-c", "advice.graftFileDeprecated=false"});
   if (arguments.flag("stat")) diff.args.emplace_back("--stat");
   if (arguments.flag("name-only")) diff.args.emplace_back("--name-status");
   diff.args.insert(diff.args.end(), {what.base, "--"});

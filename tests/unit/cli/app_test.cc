@@ -1,0 +1,238 @@
+// Commands from their words to their output, against a scripted daemon. Golden files: LOCKI_ACCEPT=1 writes them anew.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "cli/commands.h"
+#include "cli/help.h"
+#include "sys/file.h"
+#include "sys/process.h"
+#include "unit/cli/fakes.h"
+
+namespace locki::cli {
+namespace {
+
+void golden(const std::string& name, const std::string& text) {
+  const auto path = std::string(LOCKI_SOURCE_DIR) + "/tests/golden/cli/" + name;
+  if (std::getenv("LOCKI_ACCEPT") != nullptr) {
+    ASSERT_TRUE(sys::write_file(path, text));
+    return;
+  }
+  const auto wanted = sys::read_file(path);
+  ASSERT_TRUE(wanted) << path << " is missing; LOCKI_ACCEPT=1 writes it";
+  EXPECT_EQ(text, *wanted) << "if this is meant: LOCKI_ACCEPT=1";
+}
+
+const char* const kSandboxes = R"({"sandboxes":[
+ {"name":"fix-login","repo":"/home/me/app","branch":"fix-login","worktree":"/home/me/.local/share/locki/worktrees/app/fix-login","state":"running",
+  "agents":["claude","codex"],"created":"2026-01-02T03:04:05Z","mirror":{"state":"agreed","held":2,"conflicts":1,"problem":""},"dirty":true,"ahead":3,"sessions":1},
+ {"name":"docs","repo":"/home/me/app","branch":"docs","worktree":"/home/me/.local/share/locki/worktrees/app/docs","state":"stopped",
+  "agents":[],"created":"2026-01-02T03:04:05Z","mirror":{"state":"stopped","held":0,"conflicts":0,"problem":""},"dirty":null,"ahead":null,"sessions":0},
+ {"name":"x\u001b]52;c;eA==\u0007","state":"broken","problem":"the record is damaged"}]})";
+
+TEST(Golden, HelpOfEveryCommand) {
+  Desk desk;
+  ASSERT_EQ(desk.run({"--help"}), 0);
+  std::string text = desk.out;
+  for (const auto& command : all_commands(desk.context.agents)) {
+    if (command.passes_rest && command.name != "claude" && command.name != "exec") continue;  // the agents are alike
+    ASSERT_EQ(desk.run({command.name, "--help"}), 0) << command.name;
+    text += "\n──── " + command.name + "\n" + desk.out;
+    for (const auto& child : command.children) {
+      ASSERT_EQ(desk.run({command.name, child.name, "--help"}), 0);
+      text += "\n──── " + command.name + " " + child.name + "\n" + desk.out;
+    }
+    EXPECT_EQ(desk.err, "");
+  }
+  golden("help.txt", text);
+}
+
+TEST(Golden, List) {
+  Desk desk;
+  desk.services.answer("sandbox.list", kSandboxes);
+  ASSERT_EQ(desk.run({"list"}), 0);
+  std::string text = desk.out;
+  desk.context.terminal.out_facts = {.terminal = true, .colour = true, .moving = true, .columns = 72};
+  ASSERT_EQ(desk.run({"ls", "--all"}), 0);
+  text += "\n" + desk.out;
+  EXPECT_EQ(text.find("\x1b]"), std::string::npos);
+  ASSERT_EQ(desk.run({"list", "--json"}), 0);
+  golden("list.txt", text + "\n" + desk.out);
+}
+
+TEST(Golden, VmStatus) {
+  Desk desk;
+  desk.services.answer("vm.status", R"({"state":"running","accelerator":"tcg","accelerator_note":"KVM does not work here","pid":42,"cpus":2,"memory_mib":4096,
+    "memory_used_bytes":734003200,"disk_bytes":68719476736,"disk_used_bytes":2147483648,"uptime_s":4000,"problem":"","last_exit":"",
+    "roots":{"vmm":{"key":"0123456789abcdef","built":true},"sandbox":{"key":"fedcba9876543210","built":false}}})");
+  ASSERT_EQ(desk.run({"vm", "status"}), 0);
+  std::string text = desk.out;
+  ASSERT_EQ(desk.run({"vm", "status", "--json"}), 0);
+  golden("vm-status.txt", text + "\n" + desk.out);
+}
+
+TEST(Golden, NetAndDoctor) {
+  Desk desk;
+  desk.services.answer("net.policy", R"({"mode":"gate","rules":[{"rule":"allow .example.org","source":"config.toml"}],"services":[{"name":"model.locki.internal","target":"127.0.0.1:8000"}]})");
+  desk.services.answer("net.log", R"({"entries":[
+    {"time":"2026-01-02T03:04:05Z","event":"refused","host":"evil.example","port":443,"origin":"fix","rule":"default","reason":"no rule allows it","bytes_out":0,"bytes_in":0},
+    {"time":"2026-01-02T03:04:06Z","event":"closed","host":"a.example.org","port":443,"origin":"fix","rule":"allow .example.org","bytes_out":2048,"bytes_in":1048576}]})");
+  desk.services.answer("net.explain", R"({"text":"evil.example:443 is refused:\n  no rule allows it"})");
+  desk.services.answer("doctor", R"({"checks":[{"name":"git","ok":true,"detail":"/usr/bin/git","remedy":""},{"name":"mmdebstrap","ok":false,"detail":"not found","remedy":"apt install mmdebstrap"}]})");
+  desk.services.answer("agent.list", R"({"agents":[{"name":"claude","title":"Claude Code","package":"@anthropic-ai/claude-code","installed":"2.0.1"},{"name":"pi","title":"pi","package":"pi","installed":null}]})");
+  std::string text;
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"net", "policy"}, {"net", "log"}, {"net", "explain", "evil.example"}, {"agent", "list"}}) {
+    ASSERT_EQ(desk.run(words), 0) << desk.err;
+    text += desk.out + "\n";
+  }
+  ASSERT_EQ(desk.run({"doctor"}), 1);
+  golden("net-doctor.txt", text + desk.out);
+}
+
+TEST(Golden, Errors) {
+  Desk desk;
+  std::string text;
+  const auto add = [&](const std::vector<std::string>& words, int status) {
+    EXPECT_EQ(desk.run(words), status);
+    EXPECT_EQ(desk.out, "");
+    text += "$ locki " + join(words, " ") + "\n" + desk.err + "\n";
+  };
+  desk.services.answer("sandbox.list", R"({"sandboxes":[{"name":"fix"},{"name":"docs"}]})");
+  auto no_space = Error(ErrorKind::kNoSpace, "2 GiB are needed in /home/me/.cache, 1 GiB is free").with_hint("make room, then try again");
+  no_space.add_context("while building the VM system").add_context("while starting the virtual machine");
+  desk.services.refuse("vm.start", no_space);
+  desk.services.refuse("sandbox.open", Error(ErrorKind::kUnavailable, "the virtual machine does not answer"));
+  add({"lsit"}, 2);
+  add({"new"}, 2);
+  add({"new", "a b"}, 2);
+  add({"new", "a", "--frm", "x"}, 2);
+  add({"start"}, 2);
+  add({"vm", "start"}, 1);
+  add({"claude", "fix"}, 125);
+  add({"x"}, 125);
+  add({"x", "-z"}, 125);
+  add({"undo", "fix", "../x"}, 2);
+  add({"undo", "fix"}, 2);
+  add({"new", "a", "b"}, 2);
+  add({"x", "-Z"}, 125);
+  add({"net", "log", "-n"}, 2);
+  add({"remove"}, 2);
+  add({"cp", "fix", "."}, 2);
+  add({"completion", "tcsh"}, 2);
+  golden("errors.txt", text);
+}
+
+TEST(App, VersionAndBareCall) {
+  Desk desk;
+  EXPECT_EQ(desk.run({"--version"}), 0);
+  EXPECT_TRUE(desk.out.starts_with("locki "));
+  EXPECT_EQ(desk.run({}), 0);
+  EXPECT_NE(desk.out.find("Usage:"), std::string::npos);
+  EXPECT_EQ(desk.run({"vm"}), 2);
+  EXPECT_EQ(desk.run({"daemon"}), 7);
+  EXPECT_TRUE(desk.services.calls.empty());
+}
+
+TEST(App, NewPrintsTheWorktree) {
+  Desk desk;
+  desk.services.answer("sandbox.new", R"({"name":"fix","worktree":"/home/me/wt/fix"})");
+  ASSERT_EQ(desk.run({"new", "fix", "--from", "main"}), 0);
+  EXPECT_EQ(desk.out, "/home/me/wt/fix\n");
+  EXPECT_EQ(json::serialize(desk.services.calls.at(0).params), R"({"cwd":"/home/me/app","name":"fix","from":"main"})");
+}
+
+TEST(App, RemovePassesItsFlags) {
+  Desk desk;
+  desk.services.answer("sandbox.remove", "{}");
+  ASSERT_EQ(desk.run({"rm", "fix", "--force", "--delete-branch"}), 0);
+  EXPECT_EQ(json::serialize(desk.services.calls.at(0).params), R"({"cwd":"/home/me/app","name":"fix","force":true,"delete_branch":true})");
+  EXPECT_EQ(desk.out, "");
+  ASSERT_EQ(desk.run({"-q", "rm", "fix"}), 0);
+  EXPECT_EQ(desk.err, "");
+  EXPECT_EQ(desk.run({"rm", "fix", "--merged"}), 2);
+}
+
+TEST(App, UndoTakesAnIdOfTheHistory) {
+  Desk desk;
+  desk.services.answer("sandbox.undo", "{}");
+  ASSERT_EQ(desk.run({"undo", "fix", "3f2a9c01b7de"}), 0) << desk.err;
+  EXPECT_EQ(json::serialize(desk.services.calls.at(0).params), R"({"cwd":"/home/me/app","name":"fix","id":"3f2a9c01b7de"})");
+}
+
+// Against a real repository: what is committed, what is not, and what is new; nothing that the sandbox's files name is run.
+TEST(App, DiffShowsAllAndRunsNothing) {
+  auto directory = sys::TemporaryDirectory::make("/tmp", "locki-test");
+  ASSERT_TRUE(directory);
+  const auto repo = directory->path() / "app";
+  const auto script = "set -e; export GIT_CONFIG_GLOBAL=/dev/null; git init -q -b main " + repo.string() + "; cd " + repo.string() +
+                      "; git config user.name t; git config user.email t@t; git config diff.evil.textconv 'touch ../ran;cat'; git config filter.evil.clean 'touch ../ran;cat';"
+                      "echo one > a; git add a; git commit -qm one; git worktree add -q -b fix ../wt; cd ../wt;"
+                      "echo two > a; git commit -qam two; echo three >> a; printf 'new\\033[2Kline\\n' > b; echo '* diff=evil filter=evil' > .gitattributes";
+  ASSERT_TRUE(sys::run_ok({.program = "/bin/bash", .args = {"-c", script}, .environment = sys::clean_environment()}));
+  const auto worktree = (directory->path() / "wt").string();
+  Desk desk;
+  desk.context.paths.home = directory->path();
+  desk.services.answer("sandbox.list", R"({"sandboxes":[{"name":"fix","worktree":")" + worktree + R"(","repo":")" + repo.string() + R"("}]})");
+  auto pipe = sys::make_pipe();
+  ASSERT_TRUE(pipe);
+  desk.context.terminal.out = pipe->write.get();
+  ASSERT_EQ(desk.run({"diff", "fix"}), 0) << desk.err;
+  pipe->write.reset();
+  const auto text = sys::read_all(pipe->read.get(), 1 << 20);
+  ASSERT_TRUE(text);
+  EXPECT_NE(text->find("-one\n+two\n+three\n"), std::string::npos) << *text;
+  EXPECT_NE(text->find("+new\x1b[2Kline"), std::string::npos) << *text;
+  EXPECT_FALSE(std::filesystem::exists(directory->path() / "ran"));
+  const auto status = sys::run_ok({.program = "/usr/bin/git", .args = {"-C", worktree, "diff", "--cached", "--name-only"}, .environment = sys::clean_environment()});
+  EXPECT_EQ(*status, "") << "the worktree's own index must not change";
+}
+
+TEST(WhichSandbox, TheOneWeStandIn) {
+  Desk desk;
+  desk.services.answer("sandbox.list", kSandboxes);
+  desk.services.answer("sandbox.sync", R"({"name":"docs","conflicts":0,"held":0,"problem":""})");
+  desk.context.cwd = "/home/me/.local/share/locki/worktrees/app/docs/src";
+  ASSERT_EQ(desk.run({"sync"}), 0) << desk.err;
+  EXPECT_EQ(json::string_or(desk.services.call_of("sandbox.sync")->params, "name"), "docs");
+  desk.context.cwd = "/home/me/.local/share/locki/worktrees/app/docs-2";  // only looks alike
+  EXPECT_EQ(desk.run({"sync"}), 2);
+}
+
+TEST(WhichSandbox, AChoiceOnATerminal) {
+  Desk desk;
+  desk.services.answer("sandbox.list", R"({"sandboxes":[{"name":"fix","state":"running"},{"name":"docs"}]})");
+  desk.services.answer("sandbox.stop", "{}");
+  desk.context.terminal.in_facts.terminal = true;
+  desk.context.terminal.err_facts = {.terminal = true, .moving = true};
+  desk.services.picked = 1;
+  ASSERT_EQ(desk.run({"stop"}), 0) << desk.err;
+  EXPECT_EQ(json::string_or(desk.services.call_of("sandbox.stop")->params, "name"), "docs");
+  EXPECT_EQ(desk.services.offered.at(0).detail, "running");
+  desk.services.picked = std::nullopt;
+  EXPECT_EQ(desk.run({"stop"}), 1);
+}
+
+TEST(App, HostileAnswersAreErrorsNotCrashes) {
+  Desk desk;
+  for (const char* reply : {R"({"sandboxes":7})", R"({"sandboxes":[7]})", "{}"}) {
+    desk.services.answer("sandbox.list", reply);
+    EXPECT_EQ(desk.run({"list"}), 1) << reply;
+    EXPECT_EQ(desk.run({"diff", "fix"}), 1) << reply;
+  }
+  for (const char* reply : {"{}", R"({"name":"a","instance":"b","worktree":"/w","uid":-1})"}) {
+    desk.services.answer("sandbox.open", reply);
+    EXPECT_EQ(desk.run({"x", "fix", "ls"}), 125) << reply;
+  }
+}
+
+TEST(App, CompletionAsksARunningDaemonOnly) {
+  Desk desk;
+  desk.services.answer("sandbox.list", R"j({"sandboxes":[{"name":"fix"},{"name":"$(id)"}]})j");
+  ASSERT_EQ(desk.run({"__complete", "--", "x", ""}), 0);
+  EXPECT_EQ(desk.out, "fix\t\n");
+  ASSERT_EQ(desk.run({"completion", "bash"}), 0);
+  EXPECT_NE(desk.out.find("__complete"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace locki::cli
