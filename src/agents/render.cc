@@ -78,7 +78,8 @@ std::vector<Command> install_plan(const Agent& agent, const std::string& generat
   version.insert(version.end(), agent.version_args.begin(), agent.version_args.end());
 
   const std::vector<std::vector<std::string>> steps = {
-      {"/usr/bin/mkdir", "-p", directory},
+      // Each by name: readable by all, whatever the umask.
+      {"/usr/bin/install", "-d", "-m", "0755", std::string(kStore), in_store("generations"), generations, directory},
       npm,
       // Debian's npm 9 does not know the "libc" of optional packages and installs those for musl too: hundreds of megabytes.
       {"/usr/bin/find", directory + "/node_modules", "-mindepth", "1", "-maxdepth", "2", "-type", "d", "(", "-name", "*-linux-*-musl",
