@@ -134,7 +134,7 @@ void ExecSession::watch_control() {
   });
 }
 
-// Only so that incusd's pings are answered.
+// Only to take in incusd's pings and to see its end.
 void ExecSession::watch_stdin() {
   in_.socket->read([this](Result<net::WebSocket::Data> data) {
     if (data) return watch_stdin();

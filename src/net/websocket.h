@@ -29,7 +29,7 @@ class WebSocket {
     bool message_end = false;
   };
   static constexpr std::size_t kMaxRead = 256 << 10;
-  // The next piece of data. Pings are answered while a read is pending. The peer's close frame, or its end of stream, is kUnavailable.
+  // The next piece of data. Pings are not answered (websocket.cc says why). The peer's close frame, or its end of stream, is kUnavailable.
   void read(std::function<void(Result<Data>)> done);
   // One whole message; `bytes` must live until the handler is called.
   void write(ByteView bytes, bool text, std::function<void(Result<>)> done);

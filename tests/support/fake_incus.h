@@ -34,7 +34,8 @@ class FakeExec {
     json::array words = *json::get_array(body, "command");
     spec_.program = std::string(words[0].get_string());
     for (std::size_t i = 1; i < words.size(); ++i) spec_.args.emplace_back(words[i].get_string());
-    for (const auto& [key, value] : *json::get_object(body, "environment")) spec_.environment[std::string(key)] = std::string(value.get_string());
+    const json::object environment = *json::get_object(body, "environment");
+    for (const auto& [key, value] : environment) spec_.environment[std::string(key)] = std::string(value.get_string());
     wanted_ = interactive_ ? 2 : 4;
     if (interactive_) {
       winsize size{static_cast<unsigned short>(json::int_or(body, "height")), static_cast<unsigned short>(json::int_or(body, "width")), 0, 0};
@@ -220,9 +221,12 @@ class FakeIncus {
     exec.reset();
   }
   // "GET /1.0/instances/a": without the query.
-  void on(const std::string& method_and_path, Handler handler) { handlers_[method_and_path] = std::move(handler); }
+  void on(const std::string& method_and_path, Handler handler) {
+    const std::lock_guard lock(mutex_);
+    handlers_[method_and_path] = std::move(handler);
+  }
   void on(const std::string& method_and_path, std::string raw) {
-    handlers_[method_and_path] = [raw = std::move(raw)](const HttpRequest&) { return raw; };
+    on(method_and_path, [raw = std::move(raw)](const HttpRequest&) { return raw; });
   }
   std::vector<std::string> seen() {
     const std::lock_guard lock(mutex_);
@@ -234,12 +238,14 @@ class FakeIncus {
 
  private:
   std::string answer(const HttpRequest& request) {
+    const std::string name = request.method + " " + request.path();
+    Handler handler;
     {
       const std::lock_guard lock(mutex_);
       seen_.push_back(request.method + " " + request.target);
+      if (auto found = handlers_.find(name); found != handlers_.end()) handler = found->second;
     }
-    const std::string name = request.method + " " + request.path();
-    if (auto found = handlers_.find(name); found != handlers_.end()) return found->second(request);
+    if (handler) return handler(request);
     if (name == "POST /1.0/instances/box/exec") {
       exec = std::make_unique<FakeExec>(*json::parse_object(request.body));
       return async_answer("e0", exec->fds());

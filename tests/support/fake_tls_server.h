@@ -125,8 +125,9 @@ class WsPeer {
     if (data.size() < 126) {
       frame += static_cast<char>(data.size());
     } else {
-      frame += static_cast<char>(127);
-      for (int shift = 56; shift >= 0; shift -= 8) frame += static_cast<char>((data.size() >> shift) & 0xff);
+      const bool small = data.size() < 65536;  // the shortest form is the only valid one
+      frame += static_cast<char>(small ? 126 : 127);
+      for (int shift = small ? 8 : 56; shift >= 0; shift -= 8) frame += static_cast<char>((data.size() >> shift) & 0xff);
     }
     frame += data;
     const std::lock_guard lock(send_mutex_);
