@@ -1,6 +1,6 @@
-// The far end of the mirror: one session with the host over two descriptors. Runs in the sandbox's container, single-threaded, until the host
-// closes its side. The host never trusts it; it in turn expects anything of the agent: the directory may vanish, the disk fill, the branch
-// change, at any moment.
+// The far end of the mirror: one session with the host over two descriptors. Runs in the sandbox's container,
+// single-threaded, until the host closes its side. The host never trusts it; it in turn expects anything of the agent:
+// the directory may vanish, the disk fill, the branch change, at any moment.
 #pragma once
 
 #include <chrono>
@@ -14,9 +14,9 @@ struct EndpointOptions {
   std::string git = "/usr/bin/git";
   std::string cache_directory = "/var/cache/locki-endpoint";  // "" for no stat cache
   std::string notes = "/run/locki-notes";                     // Note messages are appended here; "" for nowhere
-  std::chrono::milliseconds quiet{40};                        // changes are reported after this long without new ones …
-  std::chrono::milliseconds at_most{250};                     // … or this long after the first
-  std::chrono::milliseconds poll{10'000};                     // full scans this often while not everything can be watched
+  std::chrono::milliseconds quiet{40};     // changes are reported after this long without new ones …
+  std::chrono::milliseconds at_most{250};  // … or this long after the first
+  std::chrono::milliseconds poll{10'000};  // full scans this often while not everything can be watched
 };
 
 // Returns when the host closed its side or said Bye. SIGPIPE must be ignored.

@@ -1,4 +1,5 @@
-// Notices when the repository's head, refs or ignore rules change. Never reports what git writes all the time (the index, objects). One thread.
+// Notices when the repository's head, refs or ignore rules change. Never reports what git writes all the time (the
+// index, objects). One thread.
 #pragma once
 
 #include "base/result.h"
@@ -13,7 +14,8 @@ class GitWatch {
   int fd() const { return watcher_.fd(); }
   // Looks at `.git` of this root anew: after it appeared, and after each change (refs may be in new directories).
   void arm(const sys::Directory& root);
-  // False when there is no `.git` directory to watch (absent, or a file that points elsewhere): the owner looks from time to time.
+  // False when there is no `.git` directory to watch (absent, or a file that points elsewhere): the owner looks from
+  // time to time.
   bool armed() const { return armed_; }
 
   struct Changes {

@@ -56,7 +56,8 @@ void Incoming::begin(const Repository& repository, const wire::GitPack& request)
   auto start = [&]() -> Result<PackProcess> {
     TRY(repository.make());
     TRY_ASSIGN(const HeadInfo now, repository.head());
-    if (now.oid != request.old_oid && now.oid != request.new_oid) return fail(ErrorKind::kConflict, "the branch moved meanwhile");
+    if (now.oid != request.old_oid && now.oid != request.new_oid)
+      return fail(ErrorKind::kConflict, "the branch moved meanwhile");
     return repository.start_unpack();
   };
   auto process = start();
@@ -67,11 +68,13 @@ void Incoming::begin(const Repository& repository, const wire::GitPack& request)
   }
 }
 
-std::optional<wire::Done> Incoming::take(mirror::Tree& tree, const Repository& repository, const wire::Data& data, bool& moved) {
+std::optional<wire::Done> Incoming::take(mirror::Tree& tree, const Repository& repository, const wire::Data& data,
+                                         bool& moved) {
   const auto found = transfers_.find(data.id);
   if (found == transfers_.end()) return std::nullopt;
   Transfer& transfer = found->second;
-  if (data.failed && !std::holds_alternative<Error>(transfer)) transfer = Error(ErrorKind::kCancelled, "the host gave it up");
+  if (data.failed && !std::holds_alternative<Error>(transfer))
+    transfer = Error(ErrorKind::kCancelled, "the host gave it up");
   if (!data.bytes.empty() && !std::holds_alternative<Error>(transfer)) {
     auto written = std::holds_alternative<Pack>(transfer)
                        ? sys::write_all(std::get<Pack>(transfer).process.pipe.get(), data.bytes)

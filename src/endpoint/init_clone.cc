@@ -47,7 +47,8 @@ Result<> init_clone(int pack, const InitClone& clone) {
   if (!clone.oid.empty()) {
     sys::ProcessSpec unpack = repository.command({"index-pack", "--stdin"});
     unpack.in = pack;
-    TRY(context(sys::run_ok(unpack, {}, {.timeout = std::chrono::hours(1)}), "while unpacking the commits").map([](const std::string&) {}));
+    TRY(context(sys::run_ok(unpack, {}, {.timeout = std::chrono::hours(1)}), "while unpacking the commits")
+            .map([](const std::string&) {}));
     TRY_ASSIGN(const HeadInfo now, repository.head());
     TRY(repository.move_branch(clone.oid, now.oid));
     TRY(repository.check_out(clone.oid));

@@ -10,7 +10,7 @@ namespace locki::endpoint {
 
 struct InitClone {
   RepositoryOptions repository;
-  std::string oid;                          // the branch's tip; "" makes an unborn branch and reads no pack
+  std::string oid;                                  // the branch's tip; "" makes an unborn branch and reads no pack
   std::string helper_directory = "/usr/local/bin";  // where git-remote-locki goes; "" for nowhere
 };
 

@@ -1,7 +1,8 @@
 // The framed stream to the host over two non-blocking descriptors (which may be one socket). Owned by one thread.
 //
-// What is sent is queued as messages and encoded when the descriptor takes it; what costs credit (wire.h) waits, with everything behind it,
-// until the host has returned some. Credit for the host overtakes the queue: it must not wait for the host's credit.
+// What is sent is queued as messages and encoded when the descriptor takes it; what costs credit (wire.h) waits, with
+// everything behind it, until the host has returned some. Credit for the host overtakes the queue: it must not wait for
+// the host's credit.
 #pragma once
 
 #include <deque>

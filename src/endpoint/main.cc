@@ -1,5 +1,5 @@
-// libexec/locki/endpoint: `endpoint` speaks the mirror's language on stdin and stdout; `endpoint --init-clone …` makes the initial clone from a
-// pack on stdin. Both run as root in a sandbox's container, started from outside through exec.
+// libexec/locki/endpoint: `endpoint` speaks the mirror's language on stdin and stdout; `endpoint --init-clone …` makes
+// the initial clone from a pack on stdin. Both run as root in a sandbox's container, started from outside through exec.
 #include <signal.h>
 #include <unistd.h>
 
@@ -37,16 +37,17 @@ struct Arguments {
 
 Result<Arguments> parse(int argc, char** argv) {
   Arguments arguments;
-  const std::pair<std::string_view, std::string*> values[] = {{"--git", &arguments.git},
-                                                              {"--cache", &arguments.endpoint.cache_directory},
-                                                              {"--notes", &arguments.endpoint.notes},
-                                                              {"--root", &arguments.clone.repository.root},
-                                                              {"--branch", &arguments.clone.repository.branch},
-                                                              {"--oid", &arguments.clone.oid},
-                                                              {"--object-format", &arguments.clone.repository.object_format},
-                                                              {"--user-name", &arguments.clone.repository.user_name},
-                                                              {"--user-email", &arguments.clone.repository.user_email},
-                                                              {"--helper-dir", &arguments.clone.helper_directory}};
+  const std::pair<std::string_view, std::string*> values[] = {
+      {"--git", &arguments.git},
+      {"--cache", &arguments.endpoint.cache_directory},
+      {"--notes", &arguments.endpoint.notes},
+      {"--root", &arguments.clone.repository.root},
+      {"--branch", &arguments.clone.repository.branch},
+      {"--oid", &arguments.clone.oid},
+      {"--object-format", &arguments.clone.repository.object_format},
+      {"--user-name", &arguments.clone.repository.user_name},
+      {"--user-email", &arguments.clone.repository.user_email},
+      {"--helper-dir", &arguments.clone.helper_directory}};
   for (int i = 1; i < argc; ++i) {
     const std::string_view word = argv[i];
     if (word == "--init-clone") {
@@ -59,11 +60,13 @@ Result<Arguments> parse(int argc, char** argv) {
       std::string* value = nullptr;
       for (const auto& [name, target] : values)
         if (word == name) value = target;
-      if (value == nullptr || i + 1 == argc) return locki::fail(locki::ErrorKind::kUsage, "wrong argument: " + locki::printable(word));
+      if (value == nullptr || i + 1 == argc)
+        return locki::fail(locki::ErrorKind::kUsage, "wrong argument: " + locki::printable(word));
       *value = argv[++i];
     }
   }
-  if (arguments.clone_wanted && (!arguments.clone.repository.root.starts_with('/') || arguments.clone.repository.branch.empty()))
+  if (arguments.clone_wanted &&
+      (!arguments.clone.repository.root.starts_with('/') || arguments.clone.repository.branch.empty()))
     return locki::fail(locki::ErrorKind::kUsage, "--init-clone needs an absolute --root and a --branch");
   return arguments;
 }

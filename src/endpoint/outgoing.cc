@@ -33,7 +33,8 @@ void Outgoing::start(Link& link, const mirror::Tree& tree, const Repository& rep
 
 void Outgoing::start_file(Link& link, const mirror::Tree& tree, const wire::Fetch& fetch) {
   const auto known = tree.state().find(fetch.path);
-  const bool current = known != tree.state().end() && known->second.kind == mirror::EntryKind::kFile && known->second.content == fetch.content;
+  const bool current = known != tree.state().end() && known->second.kind == mirror::EntryKind::kFile &&
+                       known->second.content == fetch.content;
   auto opened = current ? tree.open_file(fetch.path) : Result<mirror::Tree::Opened>(fail(ErrorKind::kNotFound, ""));
   if (!opened || opened->stat.size != known->second.size) return link.send(wire::ContentGone{fetch.id});
   link.send(wire::Content{fetch.id, known->second.size});
@@ -48,7 +49,8 @@ void Outgoing::send_file_piece(Link& link) {
   File& file = *file_;
   wire::Data data{.id = file.id};
   Bytes buffer(std::min<std::uint64_t>(file.left, wire::kMaxData));
-  const auto got = file.left == 0 ? Result<std::size_t>(0U) : sys::read_some(file.fd.get(), buffer.data(), buffer.size());
+  const auto got =
+      file.left == 0 ? Result<std::size_t>(0U) : sys::read_some(file.fd.get(), buffer.data(), buffer.size());
   if (got && (*got > 0 || file.left == 0)) {
     data.bytes.assign(as_text(ByteView(buffer.data(), *got)));
     file.hasher.update(data.bytes);
@@ -68,7 +70,8 @@ void Outgoing::send_file_piece(Link& link) {
 void Outgoing::start_pack(Link& link, const Repository& repository, const wire::GitFetch& fetch) {
   auto process = repository.start_pack(fetch.want, fetch.haves);
   if (!process)
-    return link.send(wire::Done{.id = fetch.id, .status = wire::DoneStatus::kFailed, .message = printable(process.error().describe(), 1000)});
+    return link.send(wire::Done{
+        .id = fetch.id, .status = wire::DoneStatus::kFailed, .message = printable(process.error().describe(), 1000)});
   link.send(wire::Pack{fetch.id, fetch.want});
   pack_.emplace(Pack{fetch.id, std::move(*process)});
 }

@@ -1,4 +1,5 @@
-// What streams to the host: contents of files it fetches and packs, one after the other in the order asked for. One thread.
+// What streams to the host: contents of files it fetches and packs, one after the other in the order asked for. One
+// thread.
 #pragma once
 
 #include <deque>

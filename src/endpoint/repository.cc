@@ -33,7 +33,8 @@ std::map<std::string, std::string> Repository::environment() {
 
 sys::ProcessSpec Repository::command(std::vector<std::string> args) const {
   // No hook and no monitor of the agent's runs on our behalf, and nothing is packed in the background while we wait.
-  std::vector<std::string> all{"-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "gc.auto=0", "-c", "maintenance.auto=false"};
+  std::vector<std::string> all{"-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "gc.auto=0",
+                               "-c", "maintenance.auto=false"};
   all.insert(all.end(), std::make_move_iterator(args.begin()), std::make_move_iterator(args.end()));
   return {.program = options_.git,
           .args = std::move(all),
@@ -53,7 +54,8 @@ bool Repository::exists() const {
 
 Result<> Repository::make(bool again) const {
   if (exists() && !again) return {};
-  TRY(git({"init", "--quiet", "--template=", "--object-format=" + options_.object_format, "--initial-branch=" + options_.branch}));
+  TRY(git({"init", "--quiet", "--template=", "--object-format=" + options_.object_format,
+           "--initial-branch=" + options_.branch}));
   TRY(git({"config", "remote.origin.url", "locki::host"}));
   TRY(git({"config", "push.default", "current"}));
   if (!options_.user_name.empty()) TRY(git({"config", "user.name", options_.user_name}));
@@ -76,7 +78,8 @@ Result<HeadInfo> Repository::head() const {
   }
   TRY_ASSIGN(const sys::Output named, sys::run(command({"symbolic-ref", "--quiet", "HEAD"})));
   info.current = trim(named.out);
-  if (constexpr std::string_view kHeads = "refs/heads/"; info.current.starts_with(kHeads)) info.current.erase(0, kHeads.size());
+  if (constexpr std::string_view kHeads = "refs/heads/"; info.current.starts_with(kHeads))
+    info.current.erase(0, kHeads.size());
   if (!named.exit.ok()) {
     TRY_ASSIGN(const sys::Output detached, sys::run(command({"rev-parse", "--quiet", "--verify", "HEAD"})));
     info.current = trim(detached.out);
@@ -143,7 +146,8 @@ Result<> Repository::read_tree(const std::vector<std::string>& args) const {
   for (int attempt = 0;; ++attempt) {
     auto done = git(args);
     if (done) return {};
-    if (attempt == 20 || done.error().message().find("index.lock") == std::string::npos) return fail(std::move(done).error());
+    if (attempt == 20 || done.error().message().find("index.lock") == std::string::npos)
+      return fail(std::move(done).error());
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
 }
@@ -155,7 +159,8 @@ Result<std::string> Repository::index_follows(const std::string& new_oid, const 
     TRY(read_tree({"read-tree", new_oid}));
     return std::string();
   }
-  // The two-tree merge of the index alone (-i: the files have changed or will): what is staged stays where the commits agree, and it fails where they do not.
+  // The two-tree merge of the index alone (-i: the files have changed or will): what is staged stays where the commits
+  // agree, and it fails where they do not.
   if (read_tree({"read-tree", "-i", "-m", old_oid, new_oid})) return std::string();
   TRY(read_tree({"read-tree", "--reset", new_oid}));
   return std::string("what was staged did not fit the new commit; the files are unchanged, stage them again");

@@ -1,5 +1,5 @@
-// The sandbox's own clone, through git's command line. Blocking but for packs, which stream. The agent may do anything to the repository at any
-// time: every call may fail, none may damage what is there.
+// The sandbox's own clone, through git's command line. Blocking but for packs, which stream. The agent may do anything
+// to the repository at any time: every call may fail, none may damage what is there.
 #pragma once
 
 #include <cstdint>
@@ -39,19 +39,20 @@ class Repository {
   explicit Repository(RepositoryOptions options);
 
   bool exists() const;
-  // Makes the repository when there is none: the branch, the author, and a remote that says how work gets out. `again`: also when there is
-  // something, because making it was cut short.
+  // Makes the repository when there is none: the branch, the author, and a remote that says how work gets out. `again`:
+  // also when there is something, because making it was cut short.
   Result<> make(bool again = false) const;
   Result<HeadInfo> head() const;
 
-  // pack-objects of what `want` reaches and `haves` do not (those of them that exist). kNotFound when `want` is not a commit here.
+  // pack-objects of what `want` reaches and `haves` do not (those of them that exist). kNotFound when `want` is not a
+  // commit here.
   Result<PackProcess> start_pack(const std::string& want, const std::vector<std::string>& haves) const;
   Result<PackProcess> start_unpack() const;
 
   // Moves the branch from `old_oid` ("" for an unborn one) to `new_oid`; kConflict when it is elsewhere.
   Result<> move_branch(const std::string& new_oid, const std::string& old_oid) const;
-  // The index follows a moved branch, staged changes stay, files are not touched. Does nothing while another branch is checked out. The
-  // text says what was lost on the way, if anything.
+  // The index follows a moved branch, staged changes stay, files are not touched. Does nothing while another branch is
+  // checked out. The text says what was lost on the way, if anything.
   Result<std::string> index_follows(const std::string& new_oid, const std::string& old_oid) const;
   // Index and files as in that commit.
   Result<> check_out(const std::string& oid) const;

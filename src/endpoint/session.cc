@@ -17,7 +17,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds kRetry{1000};            // after a scan that failed
+constexpr milliseconds kRetry{1000};             // after a scan that failed
 constexpr milliseconds kBetweenFullScans{2000};  // those that nobody asked for
 constexpr std::size_t kMaxKnown = 1'000'000;
 constexpr std::size_t kMaxProblem = 1000;
@@ -113,7 +113,8 @@ Result<> Session::look(bool now) {
   const auto time = Clock::now();
   if (full_due_ && (now || time >= *full_due_)) {
     TRY(full_scan(false));
-  } else if (first_dirty_ && (now || time >= *last_dirty_ + options_.quiet || time >= *first_dirty_ + options_.at_most)) {
+  } else if (first_dirty_ &&
+             (now || time >= *last_dirty_ + options_.quiet || time >= *first_dirty_ + options_.at_most)) {
     first_dirty_.reset();
     const std::set<std::string> dirty = std::exchange(dirty_, {});
     const auto changes = tree_->rescan(dirty);
@@ -148,7 +149,8 @@ Result<> Session::full_scan(bool report_all) {
 Result<> Session::scan_failed(const Error& error) {
   scan_failed_ = true;
   problem(error.describe());
-  // Nothing here brings a deleted directory back: whoever started us decides. Anything else (git, the disk, limits) may pass.
+  // Nothing here brings a deleted directory back: whoever started us decides. Anything else (git, the disk, limits) may
+  // pass.
   if (!tree_->root_alive()) {
     (void)link_.flush();
     return fail(error);
@@ -168,10 +170,13 @@ void Session::report_head() {
   if (!now) return problem("the repository cannot be read: " + now.error().describe());
   if (head_ == *now) return;
   // A commit may have tracked what was ignored.
-  if (head_ && head_->oid != now->oid && !full_due_) full_due_ = std::max(Clock::now() + options_.quiet, last_full_ + kBetweenFullScans);
+  if (head_ && head_->oid != now->oid && !full_due_)
+    full_due_ = std::max(Clock::now() + options_.quiet, last_full_ + kBetweenFullScans);
   head_ = std::move(*now);
   const bool known_form = head_->oid.empty() || mirror::is_object_id(head_->oid);
-  link_.send(wire::Head{.current = printable(head_->current, wire::kMaxName), .oid = known_form ? head_->oid : "", .other_refs = head_->other_refs});
+  link_.send(wire::Head{.current = printable(head_->current, wire::kMaxName),
+                        .oid = known_form ? head_->oid : "",
+                        .other_refs = head_->other_refs});
 }
 
 void Session::problem(const std::string& text) {
@@ -187,8 +192,8 @@ Result<> Session::handle(wire::Frame& frame) {
   return std::visit(
       [&](const auto& message) -> Result<> {
         using T = std::decay_t<decltype(message)>;
-        constexpr bool kAlways = std::is_same_v<T, wire::HostHello> || std::is_same_v<T, wire::Known> || std::is_same_v<T, wire::Credit> ||
-                                 std::is_same_v<T, wire::Bye>;
+        constexpr bool kAlways = std::is_same_v<T, wire::HostHello> || std::is_same_v<T, wire::Known> ||
+                                 std::is_same_v<T, wire::Credit> || std::is_same_v<T, wire::Bye>;
         if (!kAlways && !tree_) return fail(ErrorKind::kProtocol, "a request before the greeting was complete");
         TRY(on(message));
         if constexpr (std::is_same_v<T, wire::Data>) link_.return_credit(frame.payload_size);
@@ -199,7 +204,8 @@ Result<> Session::handle(wire::Frame& frame) {
 
 Result<> Session::on(const wire::HostHello& hello) {
   if (hello_) return fail(ErrorKind::kProtocol, "a second greeting");
-  if (!hello.root.starts_with('/') || hello.branch.empty()) return fail(ErrorKind::kProtocol, "a greeting without root or branch");
+  if (!hello.root.starts_with('/') || hello.branch.empty())
+    return fail(ErrorKind::kProtocol, "a greeting without root or branch");
   hello_ = hello;
   link_.send(wire::FarHello{.version = wire::kVersion, .program = "locki-endpoint " LOCKI_VERSION});
   return {};
@@ -233,7 +239,8 @@ Result<> Session::open_tree() {
   if (!options_.cache_directory.empty() && sys::make_directories(options_.cache_directory, 0700))
     tree.cache = options_.cache_directory + "/" + hash_of(hello_->root).to_hex().substr(0, 16);
   tree.before_listing = [this](std::string_view path, int fd) { (void)watcher_.add(path, fd); };
-  // Only where nothing was agreed yet: an empty directory in place of a lost one would read as "everything was deleted".
+  // Only where nothing was agreed yet: an empty directory in place of a lost one would read as "everything was
+  // deleted".
   if (known_.empty()) TRY(sys::make_directories(hello_->root));
   auto opened = mirror::Tree::open(hello_->root, std::move(tree));
   if (!opened) {

@@ -1,4 +1,5 @@
-// The loop of one session (endpoint.h): reads the host's requests, watches the worktree and the repository, reports and serves.
+// The loop of one session (endpoint.h): reads the host's requests, watches the worktree and the repository, reports and
+// serves.
 #pragma once
 
 #include <chrono>

@@ -31,7 +31,8 @@ bool Tree::Impl::alive() const {
   struct stat named {};
   if (::lstat(path.c_str(), &named) != 0) return false;
   const auto held_open = root.stat_self();
-  return held_open && held_open->links > 0 && held_open->same_object(root_stat) && sys::file_stat(named).same_object(root_stat);
+  return held_open && held_open->links > 0 && held_open->same_object(root_stat) &&
+         sys::file_stat(named).same_object(root_stat);
 }
 
 void Tree::Impl::skip(std::string_view at, std::string reason) {
@@ -78,7 +79,8 @@ Tree& Tree::operator=(Tree&&) noexcept = default;
 
 Tree::~Tree() {
   if (!impl_) return;
-  if (const auto saved = impl_->save_cache(); !saved) log::warning("the stat cache was not written: {}", saved.error().describe());
+  if (const auto saved = impl_->save_cache(); !saved)
+    log::warning("the stat cache was not written: {}", saved.error().describe());
 }
 
 void Tree::keep(const std::vector<std::string>& paths) { impl_->kept.insert(paths.begin(), paths.end()); }

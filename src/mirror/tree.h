@@ -1,12 +1,14 @@
-// One side's worktree on disk: what is in it (scan, rescan) and changing it under preconditions (put, remove). The same code runs on the host
-// and in the endpoint. Owned by one thread; blocking.
+// One side's worktree on disk: what is in it (scan, rescan) and changing it under preconditions (put, remove). The same
+// code runs on the host and in the endpoint. Owned by one thread; blocking.
 //
-// Everything goes through sys/beneath.h: no symlink is followed, nothing outside the root is touched, whatever happens in it meanwhile. The
-// tree keeps the State of its last scan and updates it with what it applies, so that its own writes do not come back as changes.
+// Everything goes through sys/beneath.h: no symlink is followed, nothing outside the root is touched, whatever happens
+// in it meanwhile. The tree keeps the State of its last scan and updates it with what it applies, so that its own
+// writes do not come back as changes.
 //
-// Left out of the State: anything named `.git` and nested repositories as a whole; what git ignores and nobody asked for; what cannot travel
-// (listed in skipped()). What was once in the State, or was named by keep(), stays in it as long as it exists, also when git would ignore
-// it later: a new line in .gitignore must not delete files on the other side.
+// Left out of the State: anything named `.git` and nested repositories as a whole; what git ignores and nobody asked
+// for; what cannot travel (listed in skipped()). What was once in the State, or was named by keep(), stays in it as
+// long as it exists, also when git would ignore it later: a new line in .gitignore must not delete files on the other
+// side.
 #pragma once
 
 #include <cstdint>
@@ -29,13 +31,13 @@ namespace locki::mirror {
 struct TreeOptions {
   std::string git;                                     // absolute path of git; "": nothing is ignored
   std::map<std::string, std::string> git_environment;  // the whole of it; may name GIT_DIR
-  // Stat cache (path -> stat, hash), so that unchanged files are not read again after a restart; also the list of held paths. Empty: none.
-  // Must lie where the sandbox of the other side cannot write.
+  // Stat cache (path -> stat, hash), so that unchanged files are not read again after a restart; also the list of held
+  // paths. Empty: none. Must lie where the sandbox of the other side cannot write.
   std::filesystem::path cache;
   std::vector<std::string> include;  // these paths and all beneath them, also when git ignores them
   std::vector<std::string> exclude;  // these paths and all beneath them never
-  // Host side: what git ignored at any scan stays out, whatever .gitignore or the index say later, unless it is in `include`: the sandbox
-  // can edit both, and could ask for the host's .env that way.
+  // Host side: what git ignored at any scan stays out, whatever .gitignore or the index say later, unless it is in
+  // `include`: the sandbox can edit both, and could ask for the host's .env that way.
   bool hold_ignored = false;
   std::uint64_t max_file = 2ULL << 30;
   std::size_t max_entries = 1'000'000;
@@ -71,8 +73,8 @@ class Tree {
 
   // Everything, anew. Removes temporary files that a killed process left. An error leaves state() as it was.
   Result<State> scan();
-  // Only these paths (a directory: with all beneath it), "" for everything's root list. Changes of ignore rules turn it into a full scan. The
-  // result is relative to state() before the call.
+  // Only these paths (a directory: with all beneath it), "" for everything's root list. Changes of ignore rules turn it
+  // into a full scan. The result is relative to state() before the call.
   Result<std::vector<Change>> rescan(const std::set<std::string>& dirty);
   const State& state() const;
   // Path -> why it does not travel. At most 10,000 are listed.
@@ -88,10 +90,12 @@ class Tree {
   };
   Result<Opened> open_file(std::string_view path) const;
 
-  // Applying. `expected`: what must be there now, nullopt for nothing. When what is there already equals what is wanted: kApplied. Missing
-  // parents are made. Kinds may change (a directory only when it is empty). The executable bit is the only mode that is carried:
-  // a replaced file keeps its other bits, a new one gets the umask's; as root, owners follow what was replaced, else the parent directory.
-  Outcome put_file(std::string_view path, const Entry& entry, const ContentSource& content, const std::optional<Entry>& expected);
+  // Applying. `expected`: what must be there now, nullopt for nothing. When what is there already equals what is
+  // wanted: kApplied. Missing parents are made. Kinds may change (a directory only when it is empty). The executable
+  // bit is the only mode that is carried: a replaced file keeps its other bits, a new one gets the umask's; as root,
+  // owners follow what was replaced, else the parent directory.
+  Outcome put_file(std::string_view path, const Entry& entry, const ContentSource& content,
+                   const std::optional<Entry>& expected);
   // The same in pieces, for content that arrives over time.
   Result<FilePut> begin_file(std::string_view path, const Entry& entry, const std::optional<Entry>& expected);
   Outcome put_directory(std::string_view path, const std::optional<Entry>& expected);

@@ -1,9 +1,9 @@
 // Changing a tree under preconditions.
 //
-// What a name stands for is only known for certain once nobody else can reach it under that name. So what is replaced or removed is first moved
-// aside atomically (RENAME_EXCHANGE, or to a temporary name), then compared with what had been looked at, and moved back if somebody was
-// faster. A kill at any point leaves either the old or the new content under the name, and perhaps a temporary file that the next full
-// scan removes.
+// What a name stands for is only known for certain once nobody else can reach it under that name. So what is replaced
+// or removed is first moved aside atomically (RENAME_EXCHANGE, or to a temporary name), then compared with what had
+// been looked at, and moved back if somebody was faster. A kill at any point leaves either the old or the new content
+// under the name, and perhaps a temporary file that the next full scan removes.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -34,7 +34,8 @@ Result<> check_target(Tree::Impl& tree, std::string_view path, const Entry& entr
   TRY(check_path(path));
   if (entry.kind == EntryKind::kSymlink) {
     TRY(check_symlink(path, entry.target));
-    if (entry != Entry::symlink(entry.target)) return fail(ErrorKind::kProtocol, "the symlink's size or hash does not fit its target");
+    if (entry != Entry::symlink(entry.target))
+      return fail(ErrorKind::kProtocol, "the symlink's size or hash does not fit its target");
   }
   if (tree.is_excluded(path)) return fail(ErrorKind::kPermission, "'" + printable(path) + "' is excluded on this side");
   if (!tree.alive()) return fail(ErrorKind::kUnavailable, "the worktree's directory was moved or deleted");
@@ -46,8 +47,9 @@ Result<> check_target(Tree::Impl& tree, std::string_view path, const Entry& entr
 }
 
 // Looks at what is there and compares. `found` is what a replacement must still meet. nullopt: go on.
-std::optional<Outcome> check_expected(Tree::Impl& tree, const Spot& spot, const std::string& at, const std::optional<Entry>& expected,
-                                      const std::optional<Entry>& wanted, Found& found) {
+std::optional<Outcome> check_expected(Tree::Impl& tree, const Spot& spot, const std::string& at,
+                                      const std::optional<Entry>& expected, const std::optional<Entry>& wanted,
+                                      Found& found) {
   found = tree.look(spot, at);
   if (found.what == Found::What::kUnreadable || found.what == Found::What::kUntravelled)
     return failed("'" + printable(at) + "' is in the way: " + found.reason);
@@ -81,7 +83,9 @@ std::optional<sys::FileStat> stat_of(const Spot& spot, const std::string& name) 
 }
 
 // Somebody took the name of a version that was moved aside: both stay.
-void save_aside(const Spot& spot, const std::string& temporary) { (void)spot.rename_new(temporary, "saved-by-locki-" + random_hex(6)); }
+void save_aside(const Spot& spot, const std::string& temporary) {
+  (void)spot.rename_new(temporary, "saved-by-locki-" + random_hex(6));
+}
 
 // Undoes an exchange that met something unexpected: `ours` is under the name, theirs under the temporary one.
 void restore(const Spot& spot, const std::string& temporary, const sys::FileStat& ours) {
@@ -120,7 +124,8 @@ Outcome take_away(Tree::Impl& tree, const Spot& spot, const std::string& at, con
   return applied();
 }
 
-// Puts the finished object with that temporary name into its place. `temporary` becomes empty once the name is no longer the caller's to remove.
+// Puts the finished object with that temporary name into its place. `temporary` becomes empty once the name is no
+// longer the caller's to remove.
 Outcome move_in(Tree::Impl& tree, const Spot& spot, const std::string& at, std::string& temporary, const Found& found) {
   const bool nothing_there = found.what == Found::What::kNothing;
   if (!nothing_there && found.entry.kind == EntryKind::kDirectory) {
@@ -160,7 +165,8 @@ Outcome move_in(Tree::Impl& tree, const Spot& spot, const std::string& at, std::
   return applied();
 }
 
-// Mode and owner of a new file: those of what it replaces, but for the executable bit; else the umask's, and as root the parent's owner.
+// Mode and owner of a new file: those of what it replaces, but for the executable bit; else the umask's, and as root
+// the parent's owner.
 Result<> dress(int fd, const Spot& spot, const Found& found, bool executable) {
   struct stat raw {};
   if (fstat(fd, &raw) != 0) return fail_errno(errno, "cannot stat the new file");
@@ -178,9 +184,11 @@ Result<> dress(int fd, const Spot& spot, const Found& found, bool executable) {
       uid = parent.uid;
       gid = parent.gid;
     }
-    if ((uid != raw.st_uid || gid != raw.st_gid) && fchown(fd, uid, gid) != 0) return fail_errno(errno, "cannot set the new file's owner");
+    if ((uid != raw.st_uid || gid != raw.st_gid) && fchown(fd, uid, gid) != 0)
+      return fail_errno(errno, "cannot set the new file's owner");
   }
-  if (mode != (raw.st_mode & 07777) && fchmod(fd, mode) != 0) return fail_errno(errno, "cannot set the new file's mode");
+  if (mode != (raw.st_mode & 07777) && fchmod(fd, mode) != 0)
+    return fail_errno(errno, "cannot set the new file's mode");
   return {};
 }
 
@@ -228,7 +236,8 @@ FilePut::~FilePut() = default;
 
 Result<> FilePut::write(ByteView bytes) {
   if (!impl_ || !impl_->fd) return fail(ErrorKind::kFailed, "the file is finished already");
-  if (bytes.size() > impl_->entry.size - impl_->written) return fail(ErrorKind::kProtocol, "the content is larger than announced");
+  if (bytes.size() > impl_->entry.size - impl_->written)
+    return fail(ErrorKind::kProtocol, "the content is larger than announced");
   TRY(sys::write_all(impl_->fd.get(), bytes));
   impl_->written += bytes.size();
   impl_->hasher.update(bytes);
@@ -241,10 +250,12 @@ Outcome FilePut::commit() {
   Tree::Impl& tree = *put.tree;
   // From here on the temporary name is move_in()'s business; whatever is left under it goes at the end.
   Outcome outcome = [&]() -> Outcome {
-    if (put.written != put.entry.size || put.hasher.finish() != put.entry.content) return failed("the content is not what was announced");
+    if (put.written != put.entry.size || put.hasher.finish() != put.entry.content)
+      return failed("the content is not what was announced");
     Found found;
     if (auto decided = check_expected(tree, put.spot, put.at, put.expected, put.entry, found)) return *decided;
-    if (const auto dressed = dress(put.fd.get(), put.spot, found, put.entry.executable); !dressed) return failed(dressed.error());
+    if (const auto dressed = dress(put.fd.get(), put.spot, found, put.entry.executable); !dressed)
+      return failed(dressed.error());
     if (tree.options.fsync && fsync(put.fd.get()) != 0) return failed(errno_error(errno, "cannot flush the new file"));
     struct stat before {};
     struct stat after {};
@@ -268,7 +279,8 @@ Outcome FilePut::commit() {
 
 Result<FilePut> Tree::begin_file(std::string_view path, const Entry& entry, const std::optional<Entry>& expected) {
   if (entry.kind != EntryKind::kFile) return fail(ErrorKind::kProtocol, "not a file");
-  if (entry.size > impl_->options.max_file) return fail(ErrorKind::kNoSpace, "it is larger than " + human_bytes(impl_->options.max_file));
+  if (entry.size > impl_->options.max_file)
+    return fail(ErrorKind::kNoSpace, "it is larger than " + human_bytes(impl_->options.max_file));
   TRY(check_target(*impl_, path, entry));
   auto put = std::make_unique<FilePut::Impl>();
   put->tree = impl_.get();
@@ -284,7 +296,8 @@ Result<FilePut> Tree::begin_file(std::string_view path, const Entry& entry, cons
   return FilePut(std::move(put));
 }
 
-Outcome Tree::put_file(std::string_view path, const Entry& entry, const ContentSource& content, const std::optional<Entry>& expected) {
+Outcome Tree::put_file(std::string_view path, const Entry& entry, const ContentSource& content,
+                       const std::optional<Entry>& expected) {
   auto put = begin_file(path, entry, expected);
   if (!put) return failed(put.error());
   Bytes buffer(128 << 10);
@@ -307,7 +320,8 @@ Outcome Tree::put_directory(std::string_view path, const std::optional<Entry>& e
   if (found.what == Found::What::kEntry)
     if (Outcome away = take_away(*impl_, *spot, at, found); !away.applied()) return away;
   if (const auto made = spot->create_directory(0777); !made) {
-    if (made.error().kind() == ErrorKind::kExists) return conflict(look_again(*impl_, *spot, at), std::string(kChanged));
+    if (made.error().kind() == ErrorKind::kExists)
+      return conflict(look_again(*impl_, *spot, at), std::string(kChanged));
     return failed(made.error());
   }
   if (geteuid() == 0) {

@@ -31,8 +31,10 @@ bool take_record(std::string_view& in, std::string& path, CachedHash& record) {
   if (!take_number(in, length) || length > in.size()) return false;
   path = in.substr(0, length);
   in.remove_prefix(length);
-  if (!take_number(in, record.stat.dev) || !take_number(in, record.stat.ino) || !take_number(in, record.stat.size)) return false;
-  if (!take_number(in, mtime) || !take_number(in, ctime) || !take_number(in, mode) || !take_number(in, hashed)) return false;
+  if (!take_number(in, record.stat.dev) || !take_number(in, record.stat.ino) || !take_number(in, record.stat.size))
+    return false;
+  if (!take_number(in, mtime) || !take_number(in, ctime) || !take_number(in, mode) || !take_number(in, hashed))
+    return false;
   if (in.size() < record.content.bytes.size()) return false;
   std::memcpy(record.content.bytes.data(), in.data(), record.content.bytes.size());
   in.remove_prefix(record.content.bytes.size());
@@ -46,7 +48,8 @@ bool take_record(std::string_view& in, std::string& path, CachedHash& record) {
 }  // namespace
 
 std::int64_t wall_clock_ns() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
 }
 
 const Hash* StatCache::find(const std::string& path, const sys::FileStat& stat) const {
@@ -61,7 +64,8 @@ const CachedHash* StatCache::record(const std::string& path) const {
   return it == records_.end() ? nullptr : &it->second;
 }
 
-void StatCache::put(const std::string& path, const sys::FileStat& stat, const Hash& content, std::int64_t hashed_at_ns) {
+void StatCache::put(const std::string& path, const sys::FileStat& stat, const Hash& content,
+                    std::int64_t hashed_at_ns) {
   records_[path] = {stat, content, hashed_at_ns};
 }
 

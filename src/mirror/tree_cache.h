@@ -21,8 +21,9 @@ struct CachedHash {
 
 class StatCache {
  public:
-  // The hash, if the file is certainly still what was hashed: everything that lstat says is the same, and its last change was long enough
-  // before it was read that a later write must show in a timestamp (git's "racy" rule; two seconds cover the coarsest file systems).
+  // The hash, if the file is certainly still what was hashed: everything that lstat says is the same, and its last
+  // change was long enough before it was read that a later write must show in a timestamp (git's "racy" rule; two
+  // seconds cover the coarsest file systems).
   const Hash* find(const std::string& path, const sys::FileStat& stat) const;
   void put(const std::string& path, const sys::FileStat& stat, const Hash& content, std::int64_t hashed_at_ns);
   // The whole record, to carry it over into the cache of the next scan.

@@ -11,9 +11,10 @@ namespace {
 constexpr int kNoRepository = 128;  // git's die()
 
 std::vector<std::string> common_arguments() {
-  // Nothing that git would start or write on the side: the file system monitor is a program of the user's choice, the untracked cache and
-  // lazy index refreshes write the index.
-  return {"--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.untrackedCache=false", "-c", "core.quotePath=false"};
+  // Nothing that git would start or write on the side: the file system monitor is a program of the user's choice, the
+  // untracked cache and lazy index refreshes write the index.
+  return {"--no-optional-locks",       "-c", "core.fsmonitor=false", "-c",
+          "core.untrackedCache=false", "-c", "core.quotePath=false"};
 }
 
 std::vector<std::string> with_common(std::vector<std::string> rest) {
@@ -47,14 +48,18 @@ std::vector<std::string> IgnoreRules::check_arguments() { return with_common({"c
 Result<> IgnoreRules::make_spare() {
   // HEAD comes last of what git needs to take it for a repository.
   if (std::error_code none; std::filesystem::exists(spare_ / "HEAD", none)) return {};
-  sys::ProcessSpec spec{.program = git_, .args = {"init", "--quiet", "--bare", "--template=", spare_.native()}, .environment = environment_};
+  sys::ProcessSpec spec{.program = git_,
+                        .args = {"init", "--quiet", "--bare", "--template=", spare_.native()},
+                        .environment = environment_};
   spec.environment.erase("GIT_DIR");
   spec.environment.erase("GIT_WORK_TREE");
   return sys::run_ok(std::move(spec)).map([](const std::string&) {});
 }
 
-Result<std::string> IgnoreRules::git(std::vector<std::string> arguments, const std::string& input, int accepted_status) {
-  sys::ProcessSpec spec{.program = git_, .args = std::move(arguments), .environment = environment_, .directory = root_.native()};
+Result<std::string> IgnoreRules::git(std::vector<std::string> arguments, const std::string& input,
+                                     int accepted_status) {
+  sys::ProcessSpec spec{
+      .program = git_, .args = std::move(arguments), .environment = environment_, .directory = root_.native()};
   spec.die_with_parent = true;
   const sys::RunLimits limits{.timeout = std::chrono::minutes(5), .max_output = 256 << 20};
   TRY_ASSIGN(sys::Output output, sys::run(spec, input, limits));
@@ -64,8 +69,10 @@ Result<std::string> IgnoreRules::git(std::vector<std::string> arguments, const s
     spec.environment["GIT_WORK_TREE"] = root_.native();
     TRY_ASSIGN(output, sys::run(spec, input, limits));
   }
-  if (output.exit.signal == 0 && (output.exit.status == 0 || output.exit.status == accepted_status)) return std::move(output.out);
-  return fail(ErrorKind::kFailed, "git cannot say what is ignored: it " + output.exit.describe() + ": " + printable(trim(output.err)));
+  if (output.exit.signal == 0 && (output.exit.status == 0 || output.exit.status == accepted_status))
+    return std::move(output.out);
+  return fail(ErrorKind::kFailed,
+              "git cannot say what is ignored: it " + output.exit.describe() + ": " + printable(trim(output.err)));
 }
 
 Result<std::set<std::string>> IgnoreRules::list() {
@@ -80,8 +87,8 @@ Result<std::set<std::string>> IgnoreRules::list() {
       ignored.emplace(path);
     }
   });
-  // A directory is also listed when it merely holds nothing but ignored files now. Only one that a rule names is left out as a whole: in the
-  // others something else may appear later.
+  // A directory is also listed when it merely holds nothing but ignored files now. Only one that a rule names is left
+  // out as a whole: in the others something else may appear later.
   TRY_ASSIGN(const std::set<std::string> named, check(directories));
   ignored.insert(named.begin(), named.end());
   return ignored;

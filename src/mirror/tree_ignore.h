@@ -1,5 +1,5 @@
-// What git ignores, asked of git itself. Blocking; one thread. Without a repository (not made yet, or deleted by whoever works inside) a spare
-// empty one gives git a place to stand, so that the .gitignore files still count.
+// What git ignores, asked of git itself. Blocking; one thread. Without a repository (not made yet, or deleted by
+// whoever works inside) a spare empty one gives git a place to stand, so that the .gitignore files still count.
 #pragma once
 
 #include <filesystem>
@@ -15,7 +15,8 @@ namespace locki::mirror {
 class IgnoreRules {
  public:
   // `spare`: where the empty repository may be made; "" for nowhere. An empty `git`: nothing is ignored.
-  IgnoreRules(std::filesystem::path root, std::string git, std::map<std::string, std::string> environment, std::filesystem::path spare);
+  IgnoreRules(std::filesystem::path root, std::string git, std::map<std::string, std::string> environment,
+              std::filesystem::path spare);
 
   // Everything ignored: files, and directories that are ignored as a whole. Tracked files are never among them.
   Result<std::set<std::string>> list();

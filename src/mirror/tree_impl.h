@@ -1,4 +1,5 @@
-// Inside of mirror/tree.h, shared by its two halves: tree_scan.cc (reading) and tree_apply.cc (changing). Not for anybody else.
+// Inside of mirror/tree.h, shared by its two halves: tree_scan.cc (reading) and tree_apply.cc (changing). Not for
+// anybody else.
 #pragma once
 
 #include <set>
@@ -17,9 +18,9 @@ bool any_beneath(const std::set<std::string, std::less<>>& paths, std::string_vi
 struct Found {
   enum class What { kNothing, kEntry, kUntravelled, kUnreadable };
   What what = What::kNothing;
-  Entry entry;            // kEntry
-  sys::FileStat stat;     // unless kNothing
-  std::string reason;     // kUntravelled, kUnreadable
+  Entry entry;         // kEntry
+  sys::FileStat stat;  // unless kNothing
+  std::string reason;  // kUntravelled, kUnreadable
 };
 
 struct Tree::Impl {

@@ -62,7 +62,8 @@ Found look_at_symlink(const sys::Directory::Spot& spot, const std::string& at, c
   return entry(stat, Entry::symlink(*target));
 }
 
-Found look_at_file(Tree::Impl& tree, const sys::Directory::Spot& spot, const std::string& at, const sys::FileStat& stat) {
+Found look_at_file(Tree::Impl& tree, const sys::Directory::Spot& spot, const std::string& at,
+                   const sys::FileStat& stat) {
   if ((stat.mode & (S_ISUID | S_ISGID)) != 0) return untravelled(stat, "it is set-user-id or set-group-id");
   // What was carried before it grew stays: leaving it out would delete it on the other side.
   const std::string too_large = "it is larger than " + human_bytes(tree.options.max_file);

@@ -35,7 +35,9 @@ bool Tree::Impl::is_included(std::string_view at) const { return has_prefix_in(i
 bool Tree::Impl::is_agreed(std::string_view at) const { return kept.contains(at) || state.contains(at); }
 bool Tree::Impl::is_ignored(std::string_view at) const { return ignored.contains(at) || held.contains(at); }
 
-bool Tree::Impl::has_wanted_beneath(std::string_view at) const { return any_beneath(kept, at) || any_beneath(include, at); }
+bool Tree::Impl::has_wanted_beneath(std::string_view at) const {
+  return any_beneath(kept, at) || any_beneath(include, at);
+}
 
 bool Tree::Impl::is_in_ignored(std::string_view at) const {
   return !is_included(at) && (has_prefix_in(ignored, at) || has_prefix_in(held, at));

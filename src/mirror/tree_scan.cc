@@ -55,8 +55,8 @@ class Walk {
       if (full_ || listing.restricted) continue;
       for (const std::string& name : listing.names) {
         std::string at = join_path(listing.directory, name);
-        if (is_temporary(name) || name == ".git" || tree_.is_agreed(at) || tree_.is_ignored(at) || tree_.is_included(at) ||
-            tree_.is_excluded(at) || !check_path(at))
+        if (is_temporary(name) || name == ".git" || tree_.is_agreed(at) || tree_.is_ignored(at) ||
+            tree_.is_included(at) || tree_.is_excluded(at) || !check_path(at))
           continue;
         // Editors make and remove files in passing: not worth asking git about.
         if (!listing.all && !tree_.root.stat(at)) continue;
@@ -109,7 +109,8 @@ class Walk {
       spot.name = name;
       visit_name(spot, join_path(listing.directory, name), listing.restricted, next);
       if (found_.size() > tree_.options.max_entries)
-        return fail(ErrorKind::kNoSpace, "the tree holds more than " + std::to_string(tree_.options.max_entries) + " paths",
+        return fail(ErrorKind::kNoSpace,
+                    "the tree holds more than " + std::to_string(tree_.options.max_entries) + " paths",
                     "let git ignore what need not travel");
     }
     return {};
@@ -119,7 +120,8 @@ class Walk {
     return error.kind() == ErrorKind::kNotFound || error.kind() == ErrorKind::kPermission;
   }
 
-  void visit_name(const sys::Directory::Spot& spot, const std::string& at, bool restricted, std::vector<Listing>& next) {
+  void visit_name(const sys::Directory::Spot& spot, const std::string& at, bool restricted,
+                  std::vector<Listing>& next) {
     if (spot.name == ".git") return;
     if (is_temporary(spot.name)) return remove_leftover(spot);
     if (const auto fits = check_path(at); !fits) return tree_.skip(at, fits.error().message());
@@ -152,7 +154,8 @@ class Walk {
     if (full_ && !agreed && !ignored && found.stat.ctime_ns + kSlackNs >= started_ns_) late_.push_back(at);
   }
 
-  // A process that was killed left it. Only in a full scan: an incremental one may meet those of a colleague at work in this process.
+  // A process that was killed left it. Only in a full scan: an incremental one may meet those of a colleague at work in
+  // this process.
   void remove_leftover(const sys::Directory::Spot& spot) {
     if (!full_ || spot.name.find(tree_.instance) != std::string::npos) return;
     (void)spot.unlink(spot.name);
@@ -202,7 +205,8 @@ std::set<std::string> topmost(const std::set<std::string>& dirty) {
   std::set<std::string> roots;
   for (const std::string& path : dirty) {
     bool covered = false;
-    for (std::string_view up = parent_of(path); !up.empty() && !covered; up = parent_of(up)) covered = roots.contains(std::string(up));
+    for (std::string_view up = parent_of(path); !up.empty() && !covered; up = parent_of(up))
+      covered = roots.contains(std::string(up));
     if (!covered) roots.insert(path);
   }
   return roots;
@@ -213,7 +217,8 @@ Result<std::vector<Change>> rescan_some(Tree::Impl& tree, const std::set<std::st
   for (const std::string& path : roots) {
     tree.skipped.erase(path);
     const std::string parent(parent_of(path));
-    if (!parent.empty() && !tree.state.contains(parent)) continue;  // ignored, skipped, or its own parent is dirty as well
+    if (!parent.empty() && !tree.state.contains(parent))
+      continue;  // ignored, skipped, or its own parent is dirty as well
     Listing& listing = by_parent[parent];
     listing.directory = parent;
     listing.all = false;
@@ -245,7 +250,8 @@ Result<State> Tree::scan() {
 
   StatCache fresh;
   for (const auto& [path, entry] : found)
-    if (const CachedHash* record = tree.cache.record(path); record != nullptr && entry.kind == EntryKind::kFile) fresh.put(path, *record);
+    if (const CachedHash* record = tree.cache.record(path); record != nullptr && entry.kind == EntryKind::kFile)
+      fresh.put(path, *record);
   if (fresh.size() != tree.cache.size()) tree.cache_dirty = true;
   tree.cache = std::move(fresh);
   tree.state = std::move(found);
@@ -270,7 +276,8 @@ Result<std::vector<Change>> Tree::rescan(const std::set<std::string>& dirty) {
   if (!full) {
     if (plain.empty()) return std::vector<Change>{};
     auto changes = rescan_some(tree, topmost(plain));
-    // Git dies on some paths (beyond a symlink that was just made, in a submodule): everything anew does not need to ask for them.
+    // Git dies on some paths (beyond a symlink that was just made, in a submodule): everything anew does not need to
+    // ask for them.
     if (changes) return changes;
   }
   State before = tree.state;

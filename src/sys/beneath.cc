@@ -28,13 +28,14 @@ int raw_openat2(int dirfd, const char* path, int flags, mode_t mode) {
   return static_cast<int>(syscall(SYS_openat2, dirfd, path, &how, sizeof how));
 }
 
-// A filter may answer EPERM for calls it does not know (old container runtimes do), which is also a real answer to some opens: asked once, with
-// an open that cannot be forbidden.
+// A filter may answer EPERM for calls it does not know (old container runtimes do), which is also a real answer to some
+// opens: asked once, with an open that cannot be forbidden.
 bool have_openat2(int dirfd) {
   Method method = g_method.load(std::memory_order_relaxed);
   if (method == Method::kUnknown) {
     Fd probe(raw_openat2(dirfd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC, 0));
-    if (!probe && errno != ENOSYS && errno != EPERM && errno != EINVAL && errno != E2BIG) return true;  // no verdict: dirfd is bad
+    if (!probe && errno != ENOSYS && errno != EPERM && errno != EINVAL && errno != E2BIG)
+      return true;  // no verdict: dirfd is bad
     method = probe ? Method::kOpenat2 : Method::kWalk;
     g_method.store(method, std::memory_order_relaxed);
   }
@@ -54,7 +55,8 @@ int open_component(int dirfd, const std::string& name, int flags, mode_t mode, s
     // O_DIRECTORY on a symlink says ENOTDIR here and ELOOP in openat2: callers shall not see a difference.
     const int captured = errno;
     struct stat there {};
-    const bool link = captured == ENOTDIR && fstatat(dirfd, name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(there.st_mode);
+    const bool link =
+        captured == ENOTDIR && fstatat(dirfd, name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(there.st_mode);
     errno = link ? ELOOP : captured;
     return -1;
   }
@@ -93,7 +95,8 @@ tl::unexpected<Error> refuse(int captured, std::string_view verb, std::string_vi
   switch (captured) {
     case ELOOP:
     case EXDEV:
-      return fail(ErrorKind::kPermission, what + ": it is not beneath the directory (a symlink or a mount is in the way)");
+      return fail(ErrorKind::kPermission,
+                  what + ": it is not beneath the directory (a symlink or a mount is in the way)");
     case ENOTDIR:  // a file where a directory would have to be: what was asked for cannot be there
       return fail(ErrorKind::kNotFound, what + ": a part of the path is not a directory");
     default:
@@ -115,7 +118,8 @@ Result<Fd> open_beneath(int dirfd, std::string_view path, int flags, mode_t mode
   TRY(check_plain(path));
   const std::string terminated(path);
   for (int attempt = 0;; ++attempt) {
-    const int fd = have_openat2(dirfd) ? raw_openat2(dirfd, terminated.c_str(), flags | O_CLOEXEC, mode) : walk(dirfd, path, flags, mode);
+    const int fd = have_openat2(dirfd) ? raw_openat2(dirfd, terminated.c_str(), flags | O_CLOEXEC, mode)
+                                       : walk(dirfd, path, flags, mode);
     if (fd >= 0) return Fd(fd);
     // EAGAIN: the kernel could not rule out an escape because something was being renamed meanwhile.
     if ((errno == EINTR || errno == EAGAIN) && attempt < 64) continue;
@@ -227,7 +231,8 @@ Result<std::vector<DirectoryEntry>> Directory::list(std::size_t limit) const {
     entries.push_back({std::string(name), item->d_type});
   }
   closedir(dir);
-  if (captured == ENOSPC) return fail(ErrorKind::kNoSpace, "a directory holds more than " + std::to_string(limit) + " names");
+  if (captured == ENOSPC)
+    return fail(ErrorKind::kNoSpace, "a directory holds more than " + std::to_string(limit) + " names");
   if (captured != 0) return fail_errno(captured, "cannot list a directory");
   return entries;
 }
@@ -243,7 +248,8 @@ Result<Directory> Directory::make_directories(std::string_view path, mode_t mode
     // Opening first: an existing directory needs no right to write in its parent.
     auto next = from.open_directory(name);
     if (!next && next.error().kind() == ErrorKind::kNotFound) {
-      if (mkdirat(from.fd(), name.c_str(), mode) != 0 && errno != EEXIST) return refuse(errno, "make the directory", name);
+      if (mkdirat(from.fd(), name.c_str(), mode) != 0 && errno != EEXIST)
+        return refuse(errno, "make the directory", name);
       next = from.open_directory(name);
     }
     if (!next) return fail(std::move(next).error());
@@ -269,7 +275,8 @@ Result<Directory::Spot> Directory::make_spot(std::string_view path) const {
 
 Result<FileStat> Directory::Spot::stat() const {
   struct stat data {};
-  if (fstatat(parent.fd(), name.c_str(), &data, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) != 0) return refuse(errno, "stat", name);
+  if (fstatat(parent.fd(), name.c_str(), &data, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) != 0)
+    return refuse(errno, "stat", name);
   return file_stat(data);
 }
 
@@ -306,7 +313,8 @@ Result<> Directory::Spot::rename_new(std::string_view from, std::string_view to)
   const std::string source(from), target(to);
   if (renameat2(parent.fd(), source.c_str(), parent.fd(), target.c_str(), RENAME_NOREPLACE) == 0) return {};
   if (errno != EINVAL) return refuse(errno, "rename to", to);
-  // A file system without RENAME_NOREPLACE (some network ones). A hard link refuses an existing name as well, for what is not a directory.
+  // A file system without RENAME_NOREPLACE (some network ones). A hard link refuses an existing name as well, for what
+  // is not a directory.
   if (linkat(parent.fd(), source.c_str(), parent.fd(), target.c_str(), 0) != 0) return refuse(errno, "link to", to);
   return unlink(from);
 }
@@ -314,15 +322,18 @@ Result<> Directory::Spot::rename_new(std::string_view from, std::string_view to)
 Result<> Directory::Spot::exchange(std::string_view one, std::string_view other) const {
   TRY(check_component(one));
   TRY(check_component(other));
-  if (renameat2(parent.fd(), std::string(one).c_str(), parent.fd(), std::string(other).c_str(), RENAME_EXCHANGE) == 0) return {};
-  if (errno == EINVAL || errno == ENOSYS) return fail(ErrorKind::kUnavailable, "the file system cannot exchange two names");
+  if (renameat2(parent.fd(), std::string(one).c_str(), parent.fd(), std::string(other).c_str(), RENAME_EXCHANGE) == 0)
+    return {};
+  if (errno == EINVAL || errno == ENOSYS)
+    return fail(ErrorKind::kUnavailable, "the file system cannot exchange two names");
   return refuse(errno, "exchange", other);
 }
 
 Result<> Directory::Spot::rename_over(std::string_view from, std::string_view to) const {
   TRY(check_component(from));
   TRY(check_component(to));
-  if (renameat(parent.fd(), std::string(from).c_str(), parent.fd(), std::string(to).c_str()) != 0) return refuse(errno, "rename to", to);
+  if (renameat(parent.fd(), std::string(from).c_str(), parent.fd(), std::string(to).c_str()) != 0)
+    return refuse(errno, "rename to", to);
   return {};
 }
 

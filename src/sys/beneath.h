@@ -1,12 +1,13 @@
-// Everything that touches a tree a sandbox can influence: a directory handle, and operations on relative paths beneath it that never
-// follow a symlink in any component and never leave the tree, whatever is renamed or replaced meanwhile.
+// Everything that touches a tree a sandbox can influence: a directory handle, and operations on relative paths beneath
+// it that never follow a symlink in any component and never leave the tree, whatever is renamed or replaced meanwhile.
 //
-// openat2(2) with RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV; where the kernel or a seccomp filter refuses
-// that call (ENOSYS, EPERM), a walk of openat(O_NOFOLLOW) component by component. Mount points inside the tree are not crossed.
-// Move-only; one thread at a time for each object, but any number of objects and threads on the same tree.
+// openat2(2) with RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV; where the kernel or
+// a seccomp filter refuses that call (ENOSYS, EPERM), a walk of openat(O_NOFOLLOW) component by component. Mount points
+// inside the tree are not crossed. Move-only; one thread at a time for each object, but any number of objects and
+// threads on the same tree.
 //
-// Paths: relative, '/'-separated, no empty component, no "." or "..", no NUL; anything else is kProtocol. Symlinks in the way are reported as
-// kPermission ("is not beneath"), absent things as kNotFound.
+// Paths: relative, '/'-separated, no empty component, no "." or "..", no NUL; anything else is kProtocol. Symlinks in
+// the way are reported as kPermission ("is not beneath"), absent things as kNotFound.
 #pragma once
 
 #include <sys/stat.h>
@@ -68,8 +69,8 @@ class Directory {
   // Makes what is missing; an existing directory is fine. Gives the handle of the last one.
   Result<Directory> make_directories(std::string_view path, mode_t mode = 0777) const;
 
-  // The directory that holds `path`, and its last component: everything that creates, renames or removes works on such a pair, so
-  // that a parent replaced in between does not matter.
+  // The directory that holds `path`, and its last component: everything that creates, renames or removes works on such
+  // a pair, so that a parent replaced in between does not matter.
   struct Spot;
   Result<Spot> spot(std::string_view path) const;
   // The same, with the missing parents made.
@@ -100,7 +101,8 @@ struct Directory::Spot {
   Result<> remove_directory(std::string_view what) const;  // kExists when it is not empty
 };
 
-// Relative, bounded, no empty, "." or ".." component, no NUL. What the file names may look like beyond that is the mirror's business.
+// Relative, bounded, no empty, "." or ".." component, no NUL. What the file names may look like beyond that is the
+// mirror's business.
 bool is_plain_relative(std::string_view path);
 
 // For tests: never use openat2 from now on (or again).

@@ -9,13 +9,14 @@
 namespace locki::sys {
 namespace {
 
-// IN_ONLYDIR: the descriptor is a directory, but the name behind /proc/self/fd could in theory be anything. IN_EXCL_UNLINK: no events for
-// files that are only open any more.
-constexpr std::uint32_t kMask = IN_CREATE | IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE | IN_DELETE_SELF |
-                                IN_MOVE_SELF | IN_ONLYDIR | IN_EXCL_UNLINK;
+// IN_ONLYDIR: the descriptor is a directory, but the name behind /proc/self/fd could in theory be anything.
+// IN_EXCL_UNLINK: no events for files that are only open any more.
+constexpr std::uint32_t kMask = IN_CREATE | IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB | IN_MOVED_FROM | IN_MOVED_TO |
+                                IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_EXCL_UNLINK;
 
 bool is_below(std::string_view path, std::string_view directory) {
-  return directory.empty() || (path.size() > directory.size() && path.starts_with(directory) && path[directory.size()] == '/');
+  return directory.empty() ||
+         (path.size() > directory.size() && path.starts_with(directory) && path[directory.size()] == '/');
 }
 
 }  // namespace
@@ -43,7 +44,8 @@ Result<> TreeWatcher::add(std::string_view path, int directory_fd) {
   if (wd < 0) {
     const int captured = errno;
     complete_ = false;
-    if (captured == ENOSPC) return fail(ErrorKind::kNoSpace, "the limit of watched directories is reached (fs.inotify.max_user_watches)");
+    if (captured == ENOSPC)
+      return fail(ErrorKind::kNoSpace, "the limit of watched directories is reached (fs.inotify.max_user_watches)");
     return fail_errno(captured, "cannot watch a directory");
   }
   // The kernel gives one watch per directory: the same number under a new path means that it was moved.

@@ -30,7 +30,9 @@ using mirror::Entry;
 using mirror::State;
 using std::chrono::seconds;
 
-Entry file_entry(const std::string& text, bool executable = false) { return Entry::file(text.size(), hash_of(text), executable); }
+Entry file_entry(const std::string& text, bool executable = false) {
+  return Entry::file(text.size(), hash_of(text), executable);
+}
 
 // Plays the host: every message passes the real door, credit is returned, Entries are applied to `state`.
 class Host {
@@ -44,7 +46,8 @@ class Host {
       _exit(done ? 0 : 1);
     }
     socket_ = std::move(pair.a);
-    send(wire::HostHello{.root = root, .branch = "work", .object_format = "sha1", .user_name = "Ada", .user_email = "ada@example.org"});
+    send(wire::HostHello{
+        .root = root, .branch = "work", .object_format = "sha1", .user_name = "Ada", .user_email = "ada@example.org"});
     send(wire::Known{std::move(known), true});
   }
   ~Host() {
@@ -79,7 +82,8 @@ class Host {
       auto message = next(deadline);
       if (!message) break;
       if (auto* wanted = std::get_if<T>(&*message)) return std::move(*wanted);
-      if (std::holds_alternative<wire::Done>(*message)) ADD_FAILURE() << "Done: " << std::get<wire::Done>(*message).message;
+      if (std::holds_alternative<wire::Done>(*message))
+        ADD_FAILURE() << "Done: " << std::get<wire::Done>(*message).message;
     }
     ADD_FAILURE() << "the message did not come; problems: " << problems;
     return {};
@@ -156,7 +160,8 @@ class Host {
         note(**frame);
         return std::move((*frame)->message);
       }
-      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+      const auto left =
+          std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
       if (left.count() <= 0 || !sys::wait_readable(socket_.get(), left).value_or(false)) return std::nullopt;
       std::uint8_t buffer[65536];
       const auto got = sys::read_some(socket_.get(), buffer, sizeof buffer);
@@ -172,7 +177,8 @@ class Host {
     if (const auto* entries = std::get_if<wire::Entries>(&frame.message)) {
       ++reports;
       if (entries->full && entries->first) state.clear();
-      for (const wire::ListedEntry& listed : entries->entries) mirror::apply(state, mirror::Change{listed.path, listed.entry});
+      for (const wire::ListedEntry& listed : entries->entries)
+        mirror::apply(state, mirror::Change{listed.path, listed.entry});
     }
     if (const auto* now = std::get_if<wire::Head>(&frame.message)) head = *now, ++heads;
     if (const auto* problem = std::get_if<wire::Problem>(&frame.message)) problems += problem->text + "\n";
@@ -181,7 +187,8 @@ class Host {
     std::string bytes;
     const auto deadline = std::chrono::steady_clock::now() + seconds(20);
     while (auto message = next(deadline)) {
-      if (std::holds_alternative<wire::ContentGone>(*message) || std::holds_alternative<wire::Done>(*message)) return std::nullopt;
+      if (std::holds_alternative<wire::ContentGone>(*message) || std::holds_alternative<wire::Done>(*message))
+        return std::nullopt;
       const auto* data = std::get_if<wire::Data>(&*message);
       if (data == nullptr || data->id != id) continue;
       if (data->failed) return std::nullopt;
@@ -219,7 +226,8 @@ class EndpointTest : public testing::Test {
   }
   std::string read(const std::string& path) { return sys::read_file(root() / path).value_or("(absent)"); }
   std::string git(const fs::path& where, std::vector<std::string> args, std::string_view input = {}) {
-    sys::ProcessSpec spec{.program = options_.git, .args = std::move(args), .environment = Repository::environment(), .directory = where};
+    sys::ProcessSpec spec{
+        .program = options_.git, .args = std::move(args), .environment = Repository::environment(), .directory = where};
     spec.environment["GIT_AUTHOR_NAME"] = spec.environment["GIT_COMMITTER_NAME"] = "A";
     spec.environment["GIT_AUTHOR_EMAIL"] = spec.environment["GIT_COMMITTER_EMAIL"] = "a@example.org";
     auto out = sys::run_ok(std::move(spec), input);
@@ -257,7 +265,8 @@ TEST_F(EndpointTest, ReportsEverythingThenWhatChanges) {
   EXPECT_EQ(host.state, (State{{"a", Entry::directory()}, {"a/b", file_entry("text")}}));
   write("a/b", "more");
   write("new/deep/file", "x");
-  EXPECT_TRUE(host.until([&] { return host.state.contains("new/deep/file") && host.state.at("a/b") == file_entry("more"); }));
+  EXPECT_TRUE(
+      host.until([&] { return host.state.contains("new/deep/file") && host.state.at("a/b") == file_entry("more"); }));
   fs::remove_all(root() / "new");
   host.settle();
   EXPECT_EQ(host.state, (State{{"a", Entry::directory()}, {"a/b", file_entry("more")}}));
@@ -267,7 +276,9 @@ TEST_F(EndpointTest, TheBarrierCoversAllThatWasOnDisk) {
   Host host(root(), options_);
   std::mt19937 random(3);
   for (int round = 0; round < 15; ++round) {
-    for (int i = 0; i < 20; ++i) write("d" + std::to_string(random() % 5) + "/e" + std::to_string(random() % 3) + "/f" + std::to_string(i), std::to_string(random()));
+    for (int i = 0; i < 20; ++i)
+      write("d" + std::to_string(random() % 5) + "/e" + std::to_string(random() % 3) + "/f" + std::to_string(i),
+            std::to_string(random()));
     if (round % 4 == 3) fs::remove_all(root() / "d1");
     if (round % 4 == 2) fs::rename(root() / "d2", root() / ("moved" + std::to_string(round)));
     host.settle();
@@ -327,7 +338,8 @@ TEST_F(EndpointTest, WithoutCreditItStopsSendingButNotWorking) {
   // The door does not know id 1000, so nothing is read here: only the far end's memory and its other work matter.
   EXPECT_TRUE(fs::exists(root() / "large"));
   host.send(wire::Put{1001, "still", Entry::directory(), {}});
-  for (int i = 0; i < 200 && !fs::exists(root() / "still"); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(25));
+  for (int i = 0; i < 200 && !fs::exists(root() / "still"); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(25));
   EXPECT_TRUE(fs::exists(root() / "still"));
 }
 
@@ -398,8 +410,10 @@ TEST_F(EndpointTest, IgnoredFilesStayInside) {
   write("src/main.c", "x");
   write("src/main.log", "x");
   host.settle();
-  EXPECT_EQ(host.state, (State{{".gitignore", file_entry("node_modules\n*.log\n")}, {"kept.log", file_entry("x")},
-                               {"src", Entry::directory()}, {"src/main.c", file_entry("x")}}));
+  EXPECT_EQ(host.state, (State{{".gitignore", file_entry("node_modules\n*.log\n")},
+                               {"kept.log", file_entry("x")},
+                               {"src", Entry::directory()},
+                               {"src/main.c", file_entry("x")}}));
   // The agent commits an ignored file by force: now it travels.
   git(root(), {"add", "-f", "debug.log"});
   git(root(), {"commit", "-q", "-m", "x"});
@@ -459,8 +473,10 @@ TEST_F(EndpointTest, SurvivesBeingKilledWhileApplying) {
     host.settle();
     for (const auto& item : fs::recursive_directory_iterator(root()))
       ASSERT_FALSE(item.path().filename().native().starts_with(".locki-tmp-")) << item.path();
-    for (int i = 0; i < 20; ++i) ASSERT_EQ(host.put("d/f" + std::to_string(i), content(i), {}).status, wire::DoneStatus::kOk);
-    for (int i = round % 2; i < 20; i += 2) ASSERT_EQ(host.remove("d/f" + std::to_string(i), file_entry(content(i))).status, wire::DoneStatus::kOk);
+    for (int i = 0; i < 20; ++i)
+      ASSERT_EQ(host.put("d/f" + std::to_string(i), content(i), {}).status, wire::DoneStatus::kOk);
+    for (int i = round % 2; i < 20; i += 2)
+      ASSERT_EQ(host.remove("d/f" + std::to_string(i), file_entry(content(i))).status, wire::DoneStatus::kOk);
   }
 }
 
@@ -484,7 +500,11 @@ TEST_F(EndpointTest, ManyFilesAtOnce) {
 class InitCloneTest : public EndpointTest {
  protected:
   InitClone clone(const std::string& oid) {
-    return {.repository = {.git = options_.git, .root = root(), .branch = "work", .user_name = "Ada", .user_email = "ada@example.org"},
+    return {.repository = {.git = options_.git,
+                           .root = root(),
+                           .branch = "work",
+                           .user_name = "Ada",
+                           .user_email = "ada@example.org"},
             .oid = oid,
             .helper_directory = temporary_->path() / "bin"};
   }
@@ -520,13 +540,16 @@ TEST_F(InitCloneTest, GoesOnAfterBeingCutShort) {
 TEST_F(InitCloneTest, PushSaysInOneLineHowWorkGetsOut) {
   const std::string tip = make_outer();
   ASSERT_TRUE(make(tip, pack_outer(tip + "\n")));
-  for (const std::vector<std::string>& words : {std::vector<std::string>{"push"}, {"push", "origin", "HEAD"}, {"fetch"}, {"pull"}}) {
-    sys::ProcessSpec spec{.program = options_.git, .args = words, .environment = Repository::environment(), .directory = root()};
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"push"}, {"push", "origin", "HEAD"}, {"fetch"}, {"pull"}}) {
+    sys::ProcessSpec spec{
+        .program = options_.git, .args = words, .environment = Repository::environment(), .directory = root()};
     spec.environment["PATH"] = (temporary_->path() / "bin").native() + ":" + spec.environment["PATH"];
     const auto output = sys::run(std::move(spec));
     ASSERT_TRUE(output);
     EXPECT_FALSE(output->exit.ok());
-    EXPECT_EQ(output->err, "locki: commits arrive on the host's branch by themselves; push from the host\n") << words.front();
+    EXPECT_EQ(output->err, "locki: commits arrive on the host's branch by themselves; push from the host\n")
+        << words.front();
   }
 }
 

@@ -40,7 +40,8 @@ class TreeTest : public testing::Test {
   }
   fs::path root() const { return temporary_->path() / "tree"; }
   void git(std::vector<std::string> args) {
-    sys::ProcessSpec spec{.program = options_.git, .args = std::move(args), .environment = options_.git_environment, .directory = root()};
+    sys::ProcessSpec spec{
+        .program = options_.git, .args = std::move(args), .environment = options_.git_environment, .directory = root()};
     const auto done = sys::run_ok(std::move(spec));
     ASSERT_TRUE(done) << done.error().describe();
   }
@@ -59,7 +60,9 @@ class TreeTest : public testing::Test {
     for (const auto& [path, entry] : state) all.insert(path);
     return all;
   }
-  static Entry file(const std::string& text, bool executable = false) { return Entry::file(text.size(), hash_of(text), executable); }
+  static Entry file(const std::string& text, bool executable = false) {
+    return Entry::file(text.size(), hash_of(text), executable);
+  }
   static Outcome put(Tree& tree, const std::string& path, const std::string& text, const std::optional<Entry>& expected,
                      bool executable = false) {
     std::string_view left = text;
@@ -94,8 +97,11 @@ TEST_F(TreeTest, ScansKindsModesAndContents) {
   auto tree = open();
   const auto state = tree.scan();
   ASSERT_TRUE(state) << state.error().describe();
-  const State expected{{"a", Entry::directory()},       {"a/file", file("text")}, {"empty", Entry::directory()},
-                       {"link", Entry::symlink("a/file")}, {"run", file("#!/bin/sh\n", true)}};
+  const State expected{{"a", Entry::directory()},
+                       {"a/file", file("text")},
+                       {"empty", Entry::directory()},
+                       {"link", Entry::symlink("a/file")},
+                       {"run", file("#!/bin/sh\n", true)}};
   EXPECT_EQ(*state, expected);
 }
 
@@ -109,7 +115,8 @@ TEST_F(TreeTest, LeavesOutWhatGitIgnoresButNotWhatItTracks) {
   write("src/a.o", "ignored");
   git({"add", "-f", "build/kept"});
   auto tree = open();
-  EXPECT_EQ(paths(*tree.scan()), (std::set<std::string>{".gitignore", "build", "build/kept", "only", "src", "src/a.c"}));
+  EXPECT_EQ(paths(*tree.scan()),
+            (std::set<std::string>{".gitignore", "build", "build/kept", "only", "src", "src/a.c"}));
 
   // Incrementally the same, also in a directory that held ignored files only.
   write("only/new.c", "x");
@@ -206,7 +213,8 @@ TEST_F(TreeTest, LeavesOutRepositoriesAndWhatCannotTravel) {
   EXPECT_EQ(paths(*tree.scan()), (std::set<std::string>{"case"}));
   std::set<std::string> skipped;
   for (const auto& [path, reason] : tree.skipped()) skipped.insert(path);
-  EXPECT_EQ(skipped, (std::set<std::string>{"inner", "worktree", "case/.GIT", "fifo", "absolute", "up", "suid", "bad\nname", "large"}));
+  EXPECT_EQ(skipped, (std::set<std::string>{"inner", "worktree", "case/.GIT", "fifo", "absolute", "up", "suid",
+                                            "bad\nname", "large"}));
 }
 
 TEST_F(TreeTest, WhatBecomesARepositoryOrTooLargeIsNotReportedAsDeleted) {
@@ -286,7 +294,8 @@ TEST_F(TreeTest, AGoneRootIsNotAnEmptyTree) {
 TEST_F(TreeTest, ScansTwentyThousandFiles) {
   git({"init", "-q"});
   for (int d = 0; d < 200; ++d)
-    for (int f = 0; f < 100; ++f) write("d" + std::to_string(d) + "/f" + std::to_string(f), std::to_string(d * 100 + f));
+    for (int f = 0; f < 100; ++f)
+      write("d" + std::to_string(d) + "/f" + std::to_string(f), std::to_string(d * 100 + f));
   std::size_t listed = 0;
   options_.before_listing = [&](std::string_view, int) { ++listed; };
   auto tree = open();
@@ -295,7 +304,8 @@ TEST_F(TreeTest, ScansTwentyThousandFiles) {
     for (const int who : {RUSAGE_SELF, RUSAGE_CHILDREN}) {
       rusage usage{};
       getrusage(who, &usage);
-      for (const timeval& t : {usage.ru_utime, usage.ru_stime}) total += static_cast<double>(t.tv_sec) * 1e3 + static_cast<double>(t.tv_usec) / 1e3;
+      for (const timeval& t : {usage.ru_utime, usage.ru_stime})
+        total += static_cast<double>(t.tv_sec) * 1e3 + static_cast<double>(t.tv_usec) / 1e3;
     }
     return total;
   };
@@ -388,7 +398,8 @@ TEST_F(TreeTest, ChangesKinds) {
 
 TEST_F(TreeTest, RefusesHostileNamesAndTargets) {
   auto tree = open();
-  for (const char* path : {"../x", "/x", "a/../../x", ".git/config", "a/.GIT/config", "git~1/x", ".locki-tmp-x", "a//b", "x\ny", ""}) {
+  for (const char* path :
+       {"../x", "/x", "a/../../x", ".git/config", "a/.GIT/config", "git~1/x", ".locki-tmp-x", "a//b", "x\ny", ""}) {
     EXPECT_EQ(put(tree, path, "x", std::nullopt).status, Outcome::Status::kFailed) << path;
     EXPECT_FALSE(tree.put_directory(path, std::nullopt).applied()) << path;
     EXPECT_FALSE(tree.remove(path, file("x")).applied()) << path;
@@ -430,7 +441,8 @@ TEST_F(TreeTest, IsNotLedOutsideByARace) {
   EXPECT_TRUE(fs::is_empty(outside));
 }
 
-// A human saves (beside and rename, each version once) while the mirror puts: no version of the human's may vanish unseen.
+// A human saves (beside and rename, each version once) while the mirror puts: no version of the human's may vanish
+// unseen.
 TEST_F(TreeTest, NeverOverwritesWhatItHasNotSeen) {
   write("f", "start");
   auto tree = open();
@@ -479,7 +491,9 @@ TEST_F(TreeTest, KeepsTheModeOfWhatItReplaces) {
 // Killed at random moments while it carries: each file is as before or as wanted, and a new start brings it to the end.
 TEST_F(TreeTest, SurvivesBeingKilled) {
   constexpr int kFiles = 40;
-  const auto content = [](int file_number, int version) { return std::string(20'000, static_cast<char>('a' + version)) + std::to_string(file_number); };
+  const auto content = [](int file_number, int version) {
+    return std::string(20'000, static_cast<char>('a' + version)) + std::to_string(file_number);
+  };
   for (int i = 0; i < kFiles; ++i) write("d/f" + std::to_string(i), content(i, 0));
   std::mt19937 random(11);
   int cut_short = 0;
@@ -491,7 +505,9 @@ TEST_F(TreeTest, SurvivesBeingKilled) {
       for (int i = 0; tree && i < kFiles; ++i) {
         const std::string path = "d/f" + std::to_string(i);
         (void)put(*tree, path, content(i, version), file(content(i, version - 1)));
-        if (i % 5 == 0) (void)put(*tree, "n/" + std::to_string(version) + "/f" + std::to_string(i), content(i, version), std::nullopt);
+        if (i % 5 == 0)
+          (void)put(*tree, "n/" + std::to_string(version) + "/f" + std::to_string(i), content(i, version),
+                    std::nullopt);
       }
       _exit(0);
     }
@@ -524,7 +540,8 @@ TEST_F(TreeTest, FailsCleanlyWhenTheDiskIsFull) {
     const rlimit limit{1000, 1000};
     setrlimit(RLIMIT_FSIZE, &limit);
     auto tree = Tree::open(root(), options_);
-    const bool failed_well = tree && put(*tree, "f", std::string(5000, 'x'), file("old")).status == Outcome::Status::kFailed;
+    const bool failed_well =
+        tree && put(*tree, "f", std::string(5000, 'x'), file("old")).status == Outcome::Status::kFailed;
     _exit(failed_well ? 0 : 1);
   }
   int status = 0;
@@ -535,8 +552,19 @@ TEST_F(TreeTest, FailsCleanlyWhenTheDiskIsFull) {
 }
 
 TEST(IgnoreRules, AsksGitSafely) {
-  const std::vector<std::string> list{"--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.untrackedCache=false", "-c",
-                                      "core.quotePath=false", "ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory"};
+  const std::vector<std::string> list{"--no-optional-locks",
+                                      "-c",
+                                      "core.fsmonitor=false",
+                                      "-c",
+                                      "core.untrackedCache=false",
+                                      "-c",
+                                      "core.quotePath=false",
+                                      "ls-files",
+                                      "-z",
+                                      "--others",
+                                      "--ignored",
+                                      "--exclude-standard",
+                                      "--directory"};
   EXPECT_EQ(IgnoreRules::list_arguments(), list);
 }
 

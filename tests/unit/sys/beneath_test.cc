@@ -38,8 +38,9 @@ class Beneath : public testing::TestWithParam<bool> {
   Directory directory_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Methods, Beneath, testing::Values(false, true),
-                         [](const auto& method) { return method.param ? std::string("walk") : std::string("openat2"); });
+INSTANTIATE_TEST_SUITE_P(Methods, Beneath, testing::Values(false, true), [](const auto& method) {
+  return method.param ? std::string("walk") : std::string("openat2");
+});
 
 TEST_P(Beneath, OpensWhatIsInside) {
   auto fd = directory_.open_file("a/file");
