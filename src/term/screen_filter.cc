@@ -45,15 +45,29 @@ std::size_t plain_run(const std::uint8_t* data, std::size_t size) {
   }
 }
 
+// The same for characters of more than one byte, as long as they are complete, well-formed and no C1 controls.
+std::size_t wide_run(std::string_view text) {
+  std::size_t i = 0;
+  char32_t code = 0;
+  while (i < text.size() && static_cast<std::uint8_t>(text[i]) >= 0xc2) {
+    const auto length = utf8_character(text.substr(i, 4), code);
+    if (length == 0 || code < 0xa0) break;
+    i += length;
+  }
+  return i;
+}
+
 }  // namespace
 
 void ScreenFilter::filter(ByteView in, std::string& out) {
   for (std::size_t i = 0; i < in.size();) {
     if (state_ == State::kGround) {
-      const auto run = plain_run(in.data() + i, in.size() - i);
+      auto run = plain_run(in.data() + i, in.size() - i);
+      run += wide_run(as_text(in.subspan(i + run)));
       out.append(reinterpret_cast<const char*>(in.data()) + i, run);
       i += run;
       if (i == in.size()) return;
+      if (run > 0) continue;  // each of the two may go on where the other stopped
     }
     bool taken = false;
     switch (state_) {

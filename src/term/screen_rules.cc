@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <optional>
-#include <vector>
+#include <span>
 
 #include "base/strings.h"
 
@@ -25,11 +25,14 @@ constexpr std::array kInputModes{1U,    9U,    66U,   1000U, 1002U, 1003U, 1004U
                                  1007U, 1015U, 1016U, 1034U, 2004U, 2031U, 2048U};
 
 struct Parts {
-  char prefix = 0;                   // one of < = > ?
-  std::vector<unsigned> parameters;  // an absent one is 0
+  char prefix = 0;  // one of < = > ?
+  std::array<unsigned, kMaxParameters> values;  // an absent one is 0; the first `count` are set
+  std::size_t count = 0;
   bool colons = false;
   std::string_view numbers;  // as it stands there
   std::string_view intermediates;
+
+  std::span<const unsigned> parameters() const { return {values.data(), count}; }
 };
 
 // Strict ECMA-48 form with numbers of at most five digits; nullopt for all else.
@@ -47,8 +50,10 @@ std::optional<Parts> parse(std::string_view body) {
   }
   if (parts.numbers.empty()) return parts;
   unsigned value = 0, digits = 0;
+  bool too_many = false;
   const auto finish = [&] {
-    parts.parameters.push_back(value);
+    too_many = too_many || parts.count == kMaxParameters;
+    if (!too_many) parts.values[parts.count++] = value;
     value = digits = 0;
   };
   for (const char c : parts.numbers) {
@@ -61,11 +66,11 @@ std::optional<Parts> parse(std::string_view body) {
     value = value * 10 + static_cast<unsigned>(c - '0');
   }
   finish();
-  if (parts.parameters.size() > kMaxParameters) return std::nullopt;
+  if (too_many) return std::nullopt;
   return parts;
 }
 
-unsigned first(const Parts& parts) { return parts.parameters.empty() ? 0 : parts.parameters[0]; }
+unsigned first(const Parts& parts) { return parts.count == 0 ? 0 : parts.values[0]; }
 
 Ruling pass(std::string text) { return {Verdict::kPass, std::move(text)}; }
 
@@ -83,7 +88,7 @@ Ruling query(const Parts& parts, char final, bool interactive) {
 // CSI ? modes h/l: those of the list, in their order.
 Ruling private_modes(const Parts& parts, char final, bool interactive, ScreenModes& modes) {
   std::string numbers;
-  for (const auto mode : parts.parameters) {
+  for (const auto mode : parts.parameters()) {
     const bool draws = std::find(kDrawingModes.begin(), kDrawingModes.end(), mode) != kDrawingModes.end();
     const bool input = std::find(kInputModes.begin(), kInputModes.end(), mode) != kInputModes.end();
     if (!draws && !(input && interactive)) continue;
@@ -104,13 +109,13 @@ Ruling plain(const Parts& parts, char final, bool interactive, ScreenModes& mode
     case 'L': case 'M': case 'P': case 'X': case 'Z': case '`': case 'a': case 'b': case 'd': case 'e': case 'f': case 'g': case 'u':
       return as_is(parts, final);
     case 'S': case 'T':  // more parameters of T: mouse highlighting, which waits for an answer
-      return parts.parameters.size() <= 1 ? as_is(parts, final) : Ruling{};
+      return parts.count <= 1 ? as_is(parts, final) : Ruling{};
     case 'r': modes.scroll_region(); return as_is(parts, final);
     case 's':
-      if (!parts.parameters.empty()) modes.scroll_region();
+      if (parts.count > 0) modes.scroll_region();
       return as_is(parts, final);
     case 'h': case 'l':  // insert mode; not keyboard lock, local echo or new-line mode
-      if (parts.parameters.size() != 1 || first(parts) != 4) return {};
+      if (parts.count != 1 || first(parts) != 4) return {};
       modes.insert_mode(final == 'h');
       return as_is(parts, final);
     case 'c': return first(parts) == 0 ? query(parts, final, interactive) : Ruling{};
@@ -118,8 +123,8 @@ Ruling plain(const Parts& parts, char final, bool interactive, ScreenModes& mode
     case 't': {  // window operations: sizes are told; the title stack is kept; nothing is moved, resized or reported
       const auto operation = first(parts);
       if (operation == 14 || operation == 16 || operation == 18) return query(parts, final, interactive);
-      const auto which = parts.parameters.size() > 1 ? parts.parameters[1] : 0;
-      return (operation == 22 || operation == 23) && which <= 2 && parts.parameters.size() <= 2 ? as_is(parts, final) : Ruling{};
+      const auto which = parts.count > 1 ? parts.values[1] : 0;
+      return (operation == 22 || operation == 23) && which <= 2 && parts.count <= 2 ? as_is(parts, final) : Ruling{};
     }
     default: return {};
   }
