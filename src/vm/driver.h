@@ -54,8 +54,10 @@ struct VmSpec {
   std::filesystem::path data_disk;
   std::uint64_t data_disk_size = 64ULL << 30;  // bytes
   std::filesystem::path golden_data_disk;
+  // Further disks that the guest can only read, by the end of their serial ("image" is seen as "locki-image"): at most 14 of a-z, 0-9.
+  std::map<std::string, std::filesystem::path> read_only_disks;
   // systemd system credentials, name to value, for example "locki.client.crt". Secrets: they reach the guest through descriptors
-  // and are written to no file.
+  // and the jail's memory, and are written to no disk.
   std::map<std::string, std::string> credentials;
   // Guest TCP ports that connect() reaches, and ports that listen() may open for the guest. 1024 and above.
   std::vector<std::uint16_t> guest_ports{kIncusPort};

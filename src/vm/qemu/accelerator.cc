@@ -98,7 +98,9 @@ Result<std::string> probe_kvm(const VmFiles& files, const fs::path& jail, const 
       if (!ended) continue;
       const auto messages = sys::read_file(run_directory / "messages.log", 4 << 20);
       const auto lines = messages ? split_lines(*messages) : std::vector<std::string>{};
-      reason = "QEMU gave up" + (lines.empty() ? "" : ": " + printable(lines.back(), 160));
+      std::string_view last = lines.empty() ? std::string_view() : lines.back();
+      if (constexpr std::string_view kName = "qemu-system-x86_64: "; last.starts_with(kName)) last.remove_prefix(kName.size());
+      reason = last.empty() ? "QEMU gave up" : "QEMU gave up: " + printable(last, 160);
       break;
     }
     TRY(jailed.kill());

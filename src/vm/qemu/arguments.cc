@@ -18,10 +18,14 @@ constexpr const char* kMachine = "q35,hpet=off,vmport=off,smm=off,usb=off,sata=o
 // What the guest writes to its first serial port leaves through stdout, where process 1 of the jail keeps its end.
 const Words kConsole = {"-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"};
 
-const Words kDisks = {
-    // Nothing is ever written to the system disk, so nothing needs to be flushed.
-    "-blockdev", "driver=raw,node-name=system,read-only=on,cache.no-flush=on,file.driver=file,file.filename=/disks/system,file.read-only=on",
-    "-device", "virtio-blk-pci,drive=system,serial=locki-system",
+Words read_only_disk(std::string_view name) {
+  // Nothing is ever written to it, so nothing needs to be flushed.
+  return {"-blockdev", fmt::format("driver=raw,node-name={0},read-only=on,cache.no-flush=on,file.driver=file,file.filename=/disks/{0},"
+                                   "file.read-only=on", name),
+          "-device", fmt::format("virtio-blk-pci,drive={0},serial=locki-{0}", name)};
+}
+
+const Words kDataDisk = {
     // What the guest discards goes back to the host's file system.
     "-blockdev", "driver=raw,node-name=data,discard=unmap,detect-zeroes=unmap,file.driver=file,file.filename=/disks/data,file.discard=unmap",
     "-device", "virtio-blk-pci,drive=data,serial=locki-data"};
@@ -47,7 +51,9 @@ std::vector<std::string> qemu_arguments(const QemuConfig& config) {
   add(words, {"-kernel", "/disks/kernel", "-initrd", "/disks/initrd", "-append",
               "net.ifnames=0 console=ttyS0 loglevel=4 audit=0 edd=off tsc=reliable lsm=landlock,yama systemd.show_status=0 panic=1"});
   add(words, kConsole);
-  add(words, kDisks);
+  add(words, read_only_disk("system"));
+  add(words, kDataDisk);
+  for (const auto& name : config.read_only_disks) add(words, read_only_disk(name));
   add(words, network(config.guest_ports));
   // Memory that the guest frees goes back to the host.
   add(words, {"-device", "virtio-balloon-pci,free-page-reporting=on,deflate-on-oom=on", "-device", "virtio-rng-pci"});

@@ -16,6 +16,7 @@ struct QemuConfig {
   Accelerator accelerator = Accelerator::kTcg;
   unsigned cpus = 2;
   std::uint64_t memory_mib = 4096;
+  std::vector<std::string> read_only_disks;  // names of files in /disks, seen by the guest as serial "locki-NAME"
   std::vector<std::string> secrets;         // names of files in /run, each "io.systemd.credential.binary:NAME=BASE64"
   std::vector<std::uint16_t> guest_ports;   // forwarded from 127.0.0.1 of the jail's network namespace
   int qmp_fd = -1;                          // listening unix sockets

@@ -153,6 +153,13 @@ Result<> QemuDriver::check(const VmSpec& spec) const {
       return fail(ErrorKind::kUsage, "not a name for a credential: " + printable(name));
     }
   }
+  for (const auto& [name, path] : spec.read_only_disks) {
+    constexpr std::string_view kTaken[] = {"kernel", "initrd", "system", "data"};
+    const bool plain = !name.empty() && name.size() <= 14 && name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789") == std::string::npos;
+    if (!plain || std::find(std::begin(kTaken), std::end(kTaken), name) != std::end(kTaken)) {
+      return fail(ErrorKind::kUsage, "not a name for a disk: " + printable(name));
+    }
+  }
   for (const auto& path : {spec.files.vmm_root, spec.files.kernel, spec.files.initrd, spec.files.system_image}) {
     if (!path.is_absolute() || ::access(path.c_str(), R_OK) != 0) {
       return fail(ErrorKind::kNotFound, "a part of the VM is missing: " + printable(path.native()), "run `locki vm build`");
@@ -177,6 +184,10 @@ JailSpec QemuDriver::jail_spec(const VmSpec& spec, Accelerator accelerator) cons
                   .guest_ports = spec.guest_ports,
                   .qmp_fd = kFirstSocketFd,
                   .agent_fd = kFirstSocketFd + 1};
+  for (const auto& [name, path] : spec.read_only_disks) {
+    jail.read_only[name] = path;
+    qemu.read_only_disks.push_back(name);
+  }
   for (const auto& [name, value] : spec.credentials) {
     const std::string file = fmt::format("credential{}", qemu.secrets.size());
     qemu.secrets.push_back(file);
@@ -277,7 +288,11 @@ Result<Status> QemuDriver::status() {
     status.disk_in_use = static_cast<std::uint64_t>(disk.st_blocks) * 512;
   }
   if (vm == nullptr) {
-    if (!record.boot_id.empty()) status.last_exit = describe_end(run());
+    if (record.boot_id == current_boot_id()) {
+      status.last_exit = describe_end(run());
+    } else if (!record.boot_id.empty()) {
+      status.last_exit = "the host was restarted";
+    }
     return status;
   }
   status.state = State::kRunning;

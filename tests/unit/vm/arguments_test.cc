@@ -23,7 +23,7 @@ void expect_golden(const std::vector<std::string>& words, const std::string& nam
 }
 
 QemuConfig config(Accelerator accelerator) {
-  return {.accelerator = accelerator, .cpus = 3, .memory_mib = 2048, .secrets = {"credential0", "credential1"},
+  return {.accelerator = accelerator, .cpus = 3, .memory_mib = 2048, .read_only_disks = {"image"}, .secrets = {"credential0", "credential1"},
           .guest_ports = {8443, 9000}, .qmp_fd = 10, .agent_fd = 11};
 }
 

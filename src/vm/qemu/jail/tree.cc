@@ -84,7 +84,8 @@ void move_into_room(const Options& options) {
   // Nothing mounted here is seen outside, and nothing mounted outside later is seen here.
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) die(errno, "cannot make the mounts private");
   const int root = detached(options.root, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, S_IFDIR);
-  attach(root, options.root);
+  const unsigned flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS;  // the user may have moved the cache elsewhere
+  if (::move_mount(root, "", AT_FDCWD, options.root.c_str(), flags) != 0) die(errno, "cannot mount on ", options.root.c_str());
   if (::fchdir(root) != 0) die(errno, "cannot enter ", options.root.c_str());
   ::close(root);
 
