@@ -1,17 +1,13 @@
 # Installed layout: bin/locki, libexec/locki/{jail,mirror,endpoint}, share/locki/{recipes,agents,gate}. The build tree has the same one:
 # `locki` finds its parts relative to its own file, so both work without a configured prefix.
 set(locki_programs)
-if(TARGET locki)
-  set_target_properties(locki PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
-  install(TARGETS locki RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-  list(APPEND locki_programs locki)
-endif()
+set_target_properties(locki PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+install(TARGETS locki RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+list(APPEND locki_programs locki)
 foreach(part jail mirror endpoint)
-  if(TARGET locki-${part})
-    set_target_properties(locki-${part} PROPERTIES OUTPUT_NAME ${part} RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/libexec/locki)
-    install(TARGETS locki-${part} RUNTIME DESTINATION libexec/locki)
-    list(APPEND locki_programs locki-${part})
-  endif()
+  set_target_properties(locki-${part} PROPERTIES OUTPUT_NAME ${part} RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/libexec/locki)
+  install(TARGETS locki-${part} RUNTIME DESTINATION libexec/locki)
+  list(APPEND locki_programs locki-${part})
 endforeach()
 add_custom_target(locki_all DEPENDS ${locki_programs})
 

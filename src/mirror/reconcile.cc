@@ -7,11 +7,6 @@ namespace {
 
 using Maybe = std::optional<Entry>;
 
-const Entry* find(const State& state, const std::string& path) {
-  const auto found = state.find(path);
-  return found == state.end() ? nullptr : &found->second;
-}
-
 Maybe copy(const Entry* entry) { return entry ? Maybe(*entry) : std::nullopt; }
 
 bool same(const Entry* a, const Entry* b) { return a && b ? *a == *b : a == b; }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/strings.h"
 #include "sandbox/provision.h"
@@ -46,7 +47,7 @@ Result<std::string> install_in_builder(incus::Client& client, const agents::Agen
               "while waiting for the network"));
   phase.update(fmt::format("Installing {} from npm", agent.title));
   std::string version;
-  const auto plan = agents::install_plan(agent);
+  const auto plan = agents::install_plan(agent, random_hex(6));
   for (const auto& step : plan) {
     incus::RunOptions options;
     options.environment = setup.environment;

@@ -75,8 +75,8 @@ Result<> clone_inside(incus::Client& client, const Record& record, const git::Re
   wanted.write.reset();
 
   incus::ExecRequest request;
-  request.argv = {std::string(kEndpoint), "init-clone",           "--root",       record.worktree, "--branch",      record.name,
-                  "--oid",                tip,                    "--format",     repository.object_format(),      "--user-name", user_name,
+  request.argv = {std::string(kEndpoint), "--init-clone",         "--root",       record.worktree, "--branch",      record.name,
+                  "--oid",                tip,                    "--object-format", repository.object_format(),      "--user-name", user_name,
                   "--user-email",         user_email};
   sys::Fd messages(::memfd_create("locki-clone", MFD_CLOEXEC));
   incus::ExecControl control;
@@ -85,6 +85,8 @@ Result<> clone_inside(incus::Client& client, const Record& record, const git::Re
   TRY_ASSIGN(const sys::Exit packed, packing.wait());
   ::lseek(messages.get(), 0, SEEK_SET);
   const std::string said = sys::read_all(messages.get(), 1 << 20).value_or("");
+  constexpr int kThereAlready = 3;  // a clone that was complete before a crash
+  if (ended.status == kThereAlready) return {};
   if (ended.status != 0 || !packed.ok()) {
     return fail(ErrorKind::kFailed, fmt::format("the clone inside failed (git pack-objects {}; inside: status {})\n  {}", packed.describe(), ended.status, printable(trim(said), 1000)));
   }

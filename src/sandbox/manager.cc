@@ -104,8 +104,9 @@ fs::path Manager::worktree_of(const git::Repository& repository, const std::stri
   // The main checkout's directory name, and enough of a hash that two checkouts called "app" do not meet.
   fs::path main = repository.common_dir();
   if (main.filename() == ".git") main = main.parent_path();
+  const std::string base = main.filename();
   std::string slug;
-  for (const char c : main.filename().native()) {
+  for (const char c : base) {
     const bool plain = std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '_' || c == '.';
     slug += plain ? c : '-';
   }
