@@ -1,0 +1,94 @@
+// The branch between the two sides: which tip stands, packs both ways, and the index that follows. Part of a session; one thread. The outcome
+// table is in docs/mirror.md.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "git/pack.h"
+#include "mirror/base_store.h"
+#include "mirror/control.h"
+#include "mirror/door.h"
+#include "mirror/stream.h"
+
+namespace locki::mirror {
+
+// What to do about three tips. Pure.
+enum class TipStep {
+  kNothing,    // both agree
+  kAgree,      // both have the same, and the base does not know yet
+  kSend,       // the host's tip goes in
+  kFetch,      // the sandbox's tip comes out
+  kHostGone,   // the host's branch was deleted: nothing happens until it is back
+};
+struct Tips {
+  std::string base, host, sandbox;
+  std::string refused;  // the sandbox tip that was refused last
+};
+TipStep decide_tips(const Tips& tips);
+
+class GitLink {
+ public:
+  using Clock = std::chrono::steady_clock;
+  struct Context {
+    Stream* stream;
+    Door* door;
+    BaseStore* base;
+    wire::Id* last_id;
+    std::function<void(Event)> tell;
+  };
+  GitLink(git::Repository repository, const StartSettings& settings, DoorLimits limits, Context context);
+
+  Result<> start();                          // reads the host's tip
+  void head(const wire::Head& head);         // the sandbox's tip
+  const std::string& host_tip() const { return host_; }
+  bool owns(wire::Id id) const { return id == fetch_id_ || id == send_id_; }
+  Result<> pack(const wire::Pack& pack);
+  Result<> data(const wire::Data& data);
+  Result<> done(const wire::Done& done);
+
+  // Looks whether the host's branch moved (cheap: stat of a few files), or asks git in any case.
+  Result<> look(bool always);
+  // Starts what is to be done.
+  Result<> step();
+  // Nothing under way and nothing to do. A refused tip counts as settled.
+  bool settled() const;
+  // Outgoing pack: a descriptor to poll for reading while the stream takes data, or -1.
+  int pack_fd() const { return sending_ && stream_wants() ? pack_out_.get() : -1; }
+  Result<> pump();
+
+ private:
+  bool stream_wants() const { return context_.stream->may_send_data(); }
+  std::string ref() const { return "refs/heads/" + branch_; }
+  std::string kept_ref(std::string_view what, const std::string& oid) const;
+  std::string signature() const;
+  Result<> begin_send();
+  Result<> begin_fetch();
+  Result<> accept();
+  Result<> accept_checked(const std::string& tip);
+  void refuse(const Error& error);
+  void follow();
+
+  git::Repository repository_;
+  std::string branch_, sandbox_name_, worktree_;
+  DoorLimits limits_;
+  Context context_;
+  std::string host_, far_, refused_, told_gone_;
+  bool far_known_ = false;
+  std::string signature_;
+  Clock::time_point retry_at_{};
+
+  wire::Id fetch_id_ = 0, send_id_ = 0;
+  std::string fetching_, sent_tip_;
+  std::optional<git::Quarantine> quarantine_;
+  bool sending_ = false;
+  sys::Child packer_;
+  sys::Fd pack_out_;
+  // The index is still at `first`, the branch at `second`.
+  std::optional<std::pair<std::string, std::string>> index_behind_;
+};
+
+}  // namespace locki::mirror

@@ -1,0 +1,68 @@
+// libexec/locki/mirror: the worker of one sandbox's mirror (control.h says how it is started and spoken to). A process of its own, so that what
+// parses a sandbox's bytes holds no keys, no network and nobody else's files open.
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <csignal>
+
+#include "base/log.h"
+#include "mirror/session.h"
+
+namespace {
+
+using namespace locki;
+using namespace locki::mirror;
+
+// The first line of the daemon, byte by byte: what follows it belongs to the session.
+Result<StartSettings> read_settings(int control) {
+  std::string line;
+  for (;;) {
+    std::uint8_t byte = 0;
+    TRY(sys::read_exact(control, &byte, 1));
+    if (byte == '\n') break;
+    line += static_cast<char>(byte);
+    if (line.size() > (4 << 20)) return fail(ErrorKind::kUsage, "the first line is too long");
+  }
+  TRY_ASSIGN(const json::object first, json::parse_object(line));
+  TRY_ASSIGN(const json::object start, json::get_object(first, "start"));
+  return start_settings_from_json(start);
+}
+
+void limit_resources() {
+  // git's index-pack and ours work on hostile sizes: rather fail than take the host's memory. No core with the user's files in it.
+  const rlimit none{0, 0};
+  const rlimit memory{rlim_t{4} << 30, rlim_t{4} << 30};
+  (void)::setrlimit(RLIMIT_CORE, &none);
+  (void)::setrlimit(RLIMIT_DATA, &memory);
+  (void)::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  (void)::signal(SIGPIPE, SIG_IGN);
+}
+
+Result<> work() {
+  sys::Fd stream(kStreamFd), control(kControlFd);
+  for (const int fd : {kStreamFd, kControlFd}) {
+    if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) return fail(ErrorKind::kUsage, "this program is started by the locki daemon");
+  }
+  TRY_ASSIGN(StartSettings settings, read_settings(control.get()));
+  TRY_ASSIGN(Session session, Session::open({.settings = std::move(settings)}, std::move(stream), std::move(control)));
+  return session.run();
+}
+
+}  // namespace
+
+int main() {
+  limit_resources();
+  log::open(STDERR_FILENO, log::Level::kInfo, "mirror");
+  // The control socket outlives the session's use of it, for the last word.
+  const sys::Fd last_word(::fcntl(kControlFd, F_DUPFD_CLOEXEC, 10));
+  const auto result = work();
+  if (result) return 0;
+  const bool violation = result.error().kind() == ErrorKind::kProtocol;
+  const std::string text = printable(result.error().describe(), 2000);
+  log::error("{}", text);
+  const Event event{violation ? "violation" : "failed", "", "", text};
+  (void)sys::write_all(last_word.get(), json::serialize(to_json(event)) + "\n");
+  return violation ? kStatusViolation : kStatusFailed;
+}

@@ -1,0 +1,43 @@
+// One mirror session on the host: scans, talks to the far end, decides (reconcile.h), carries out, records, and reports to the daemon. Single-
+// threaded and blocking where it works on the host's own disk; everything between processes is polled. May be killed at any point: the base
+// store only says what both sides have, so the next session starts from there.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "mirror/control.h"
+#include "mirror/door.h"
+#include "sys/fd.h"
+
+namespace locki::mirror {
+
+struct SessionOptions {
+  StartSettings settings;
+  DoorLimits limits;
+  std::size_t round = 2000;  // actions planned at once
+  // Why a new file from inside stays at the door for now, or nullopt. The review's rules go here.
+  std::function<std::optional<std::string>(std::string_view path, const Entry& entry)> hold;
+};
+
+class Session {
+ public:
+  // Takes the lock of the state directory, opens base, history, worktree and repository. kExists when another worker holds it.
+  static Result<Session> open(SessionOptions options, sys::Fd stream, sys::Fd control);
+  Session(Session&&) noexcept;
+  ~Session();
+
+  // Until the daemon says stop or closes the control socket. kProtocol: the far end broke the rules. kUnavailable: it is gone.
+  Result<> run();
+
+  struct Impl;
+
+ private:
+  explicit Session(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace locki::mirror

@@ -1,0 +1,168 @@
+// The parts of a session (session.h), shared by session.cc (loop, daemon), session_round.cc (planning, carrying out) and
+// session_transfer.cc (contents in and out). Not for anybody else.
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "mirror/base_store.h"
+#include "mirror/git_link.h"
+#include "mirror/history.h"
+#include "mirror/reconcile.h"
+#include "mirror/session.h"
+#include "mirror/stream.h"
+#include "mirror/tree.h"
+#include "sys/file.h"
+#include "sys/watch.h"
+
+namespace locki::mirror {
+
+inline constexpr std::size_t kDownloadsAhead = 64;  // requests without an answer, each way of carrying
+inline constexpr std::size_t kRequestsAhead = 128;
+
+struct Session::Impl {
+  using Clock = std::chrono::steady_clock;
+  using Time = Clock::time_point;
+
+  // ---- what is carried out ----
+  // An action with where its content comes from: the host's tree, the sandbox, or a file of ours (a merge).
+  struct Step {
+    Action action;
+    std::filesystem::path spool;
+  };
+  // A file on its way out of the sandbox: into the host's tree, or into a file of ours.
+  struct Download {
+    Step step;
+    bool to_spool = false;
+    std::optional<FilePut> put;
+    sys::Fd spool;
+    std::filesystem::path spool_path;
+    Blake2 hash;
+    std::string problem;
+  };
+  // A file on its way in. One at a time; what follows waits behind it.
+  struct Upload {
+    wire::Id id = 0;
+    sys::Fd file;
+    std::uint64_t left = 0;
+    Hash want;
+    Blake2 hash;
+    std::string path;
+    bool from_tree = false;
+  };
+  // A path that could not be carried: not tried again until one of the sides changes there, or the time comes.
+  struct Blocked {
+    std::optional<Entry> host, sandbox;
+    Time retry_at;
+    std::chrono::milliseconds delay{0};
+    std::string reason;
+    bool told = false;
+  };
+  struct Round {
+    std::vector<Step> steps;
+    std::size_t rescues = 0;   // downloads that must end before anything is changed
+    bool applying = false;
+    std::deque<Step> uploads;  // to the sandbox, in order
+    std::deque<Download> waiting;
+    std::size_t kept = 0;
+  };
+  struct SyncRequest {
+    std::int64_t id = 0;
+    wire::Id barrier = 0;
+    bool barrier_done = false;
+  };
+
+  Impl(SessionOptions o, sys::FileLock l, Stream s, sys::Fd c, BaseStore b, History h, sys::TreeWatcher w, git::Program p)
+      : options(std::move(o)), lock(std::move(l)), stream(std::move(s)), control(std::move(c)), base(std::move(b)), history(std::move(h)),
+        watcher(std::move(w)), program(std::move(p)), door(options.limits) {}
+
+  // ---- session.cc ----
+  Result<> open_worktree(const git::Repository& repository);
+  Result<> greet(const git::Repository& repository);
+  Result<> run();
+  Result<> turn();
+  int timeout() const;
+  Result<> read_control();
+  Result<> request(const json::object& line);
+  void say(const json::object& line);
+  void tell(Event event);
+  void reply_error(std::int64_t id, const Error& error);
+  Result<> handle(wire::Message& message, std::size_t size);
+  Result<> entries(const wire::Entries& message);
+  Result<> far_state_complete();
+  Result<> watch_host();
+  Result<> scan_host();
+  Result<> answer_syncs();
+  Result<> record_history(bool everything);
+  Result<> finish();
+  bool quiet() const;
+
+  // ---- session_round.cc ----
+  Result<> advance();
+  Result<> begin_round();
+  bool blocked_now(const Action& action);
+  void forget_blocked(const Plan& plan);
+  void block(const Action& action, std::string reason, bool tell_user);
+  Result<> rescue(Step& step);
+  Result<> rescued(Download& download);
+  Result<> keep_version(const Action& action, int content);
+  Result<bool> merge(Step& step, const Download& download);
+  Result<> apply_round();
+  Result<> preserve();
+  Result<> change_host(Step& step);
+  Result<> host_outcome(const Action& action, const Outcome& outcome);
+  Result<> send_step(Step step);
+  Result<> sandbox_done(const wire::Done& done);
+  Result<> complete(const Action& action, bool on_host);
+  Result<> finish_round();
+
+  // ---- session_transfer.cc ----
+  Result<> start_downloads();
+  Result<> content(const wire::Content& message);
+  Result<> data(const wire::Data& message);
+  Result<> download_ended(wire::Id id, bool whole);
+  Result<> pump_uploads();
+  Result<> open_upload(wire::Id id, const Step& step);
+  Result<> spool_file(std::filesystem::path& path, sys::Fd& fd);
+
+  SessionOptions options;
+  sys::FileLock lock;
+  Stream stream;
+  sys::Fd control;
+  BaseStore base;
+  History history;
+  sys::TreeWatcher watcher;
+  git::Program program;
+  Door door;
+  std::optional<Tree> tree;  // after the watcher that it adds to
+  std::optional<GitLink> git;
+  std::filesystem::path spool_directory;
+
+  wire::Id last_id = 0;
+  State sandbox, incoming;  // incoming: a full state still in pieces
+  bool sandbox_full = false, have_sandbox = false, ready = false, stopping = false;
+  int malformed = 0;
+  std::optional<Round> round;
+  std::unordered_map<wire::Id, Download> downloads;
+  std::unordered_map<wire::Id, Step> sent;  // requests to the sandbox without an answer yet
+  std::optional<Upload> upload;
+  std::map<std::string, Blocked> blocked;
+  std::set<std::pair<std::string, Hash>> kept;
+  bool plan_again = true, told_caught_up = false;
+
+  std::set<std::string> dirty;
+  std::optional<Time> first_dirty, last_dirty;
+  bool full_scan_due = false;
+  Time last_full_scan{}, last_ref_look{}, last_record{};
+  std::vector<SyncRequest> syncs;
+  std::string control_in;
+  std::int64_t stop_id = 0;
+};
+
+}  // namespace locki::mirror

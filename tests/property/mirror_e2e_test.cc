@@ -1,0 +1,276 @@
+// The mirror's two real programs over two directories on this machine: what the user sees, in both directions, and over kills.
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <random>
+
+#include "support/mirror_pair.h"
+
+namespace locki::mirror::test {
+namespace {
+
+class MirrorE2e : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() { (void)::signal(SIGPIPE, SIG_IGN); }
+  void expect_same() { EXPECT_EQ(listing(pair_.host()), listing(pair_.inside())); }
+
+  MirrorPair pair_;
+};
+
+TEST_F(MirrorE2e, WhatTheHumanHasGoesIn) {
+  write(pair_.host() / "src/deep/er/x.c", "int x;\n");
+  write(pair_.host() / "empty", "");
+  write(pair_.host() / "binary", std::string("\0\1\2\xff", 4) + std::string(300'000, '\0'));
+  write(pair_.host() / "run.sh", "#!/bin/sh\n");
+  fs::permissions(pair_.host() / "run.sh", fs::perms::all);
+  fs::create_symlink("../run.sh", pair_.host() / "src/link");
+  fs::create_directory(pair_.host() / "nothing-in-it");
+  pair_.start();
+  ASSERT_TRUE(pair_.event("ready"));
+  ASSERT_TRUE(pair_.sync());
+  expect_same();
+  EXPECT_TRUE(fs::exists(pair_.inside() / "nothing-in-it"));
+  EXPECT_EQ(pair_.git(pair_.inside(), {"rev-parse", "HEAD"}), pair_.git(pair_.host(), {"rev-parse", "HEAD"}));
+  EXPECT_EQ(pair_.git(pair_.inside(), {"symbolic-ref", "--short", "HEAD"}), "topic");
+  EXPECT_EQ(pair_.stop().status, 0);
+}
+
+TEST_F(MirrorE2e, EditsGoBothWays) {
+  pair_.start();
+  ASSERT_TRUE(pair_.sync());
+  write(pair_.inside() / "from-agent/a.txt", "agent\n");
+  write(pair_.host() / "from-human/b.txt", "human\n");
+  ASSERT_TRUE(pair_.sync());
+  expect_same();
+  EXPECT_EQ(read(pair_.host() / "from-agent/a.txt"), "agent\n");
+  EXPECT_EQ(read(pair_.inside() / "from-human/b.txt"), "human\n");
+  // Rename, delete, mode, kind.
+  fs::rename(pair_.inside() / "from-agent", pair_.inside() / "renamed");
+  fs::remove(pair_.inside() / "README");
+  fs::permissions(pair_.inside() / "from-human/b.txt", fs::perms::all);
+  ASSERT_TRUE(pair_.sync());
+  expect_same();
+  EXPECT_FALSE(fs::exists(pair_.host() / "README"));
+  EXPECT_FALSE(fs::exists(pair_.host() / "from-agent"));
+  fs::remove_all(pair_.host() / "renamed");
+  write(pair_.host() / "renamed", "now a file");
+  fs::remove(pair_.inside() / "from-human/b.txt");
+  fs::create_symlink("../renamed", pair_.inside() / "from-human/b.txt");
+  ASSERT_TRUE(pair_.sync());
+  expect_same();
+  EXPECT_EQ(read(pair_.inside() / "renamed"), "now a file");
+  EXPECT_FALSE(pair_.saw("conflict"));
+  pair_.stop();
+  // What was deleted is in the history.
+  const auto history = pair_.history();
+  bool found = false;
+  for (const Version& version : *history.list()) {
+    if (const auto old = history.read(version.id, "README", 1000)) found |= old->starts_with("one\n");
+  }
+  EXPECT_TRUE(found);
+}
+
+TEST_F(MirrorE2e, ByItself) {
+  pair_.start();
+  ASSERT_TRUE(pair_.sync());
+  write(pair_.inside() / "live", "x");
+  const auto deadline = steady_clock::now() + seconds(60);
+  while (!fs::exists(pair_.host() / "live") && steady_clock::now() < deadline) (void)pair_.event("never", seconds(0)), ::usleep(10'000);
+  EXPECT_TRUE(fs::exists(pair_.host() / "live"));
+  pair_.stop();
+}
+
+TEST_F(MirrorE2e, TenThousandFiles) {
+  pair_.start();
+  ASSERT_TRUE(pair_.sync());
+  for (int i = 0; i < 10'000; ++i) write(pair_.inside() / ("many/" + std::to_string(i % 100)) / std::to_string(i), std::to_string(i));
+  ASSERT_TRUE(pair_.sync(seconds(280)));
+  expect_same();
+  fs::remove_all(pair_.host() / "many");
+  ASSERT_TRUE(pair_.sync(seconds(280)));
+  expect_same();
+  EXPECT_FALSE(fs::exists(pair_.inside() / "many"));
+  pair_.stop();
+}
+
+TEST_F(MirrorE2e, Ignored) {
+  write(pair_.host() / ".env", "SECRET=1\n");
+  write(pair_.host() / "ignored/x", "x");
+  pair_.start();
+  ASSERT_TRUE(pair_.sync());
+  write(pair_.inside() / "ignored/build", "output");
+  // The agent asks for the human's file by taking it out of .gitignore.
+  write(pair_.inside() / ".gitignore", "\n");
+  ASSERT_TRUE(pair_.sync());
+  EXPECT_FALSE(fs::exists(pair_.inside() / ".env"));
+  EXPECT_EQ(read(pair_.host() / ".env"), "SECRET=1\n");
+  // Or writes its own: the human's stays as it is.
+  write(pair_.inside() / ".env", "from the agent");
+  ASSERT_TRUE(pair_.sync());
+  EXPECT_EQ(read(pair_.host() / ".env"), "SECRET=1\n");
+  pair_.stop();
+}
+
+TEST_F(MirrorE2e, ConflictsAndMerges) {
+  write(pair_.host() / "clash", "base\n");
+  pair_.start();
+  ASSERT_TRUE(pair_.sync());
+  // The history must have the base for a merge.
+  EXPECT_EQ(pair_.stop().status, 0);
+  write(pair_.host() / "README", "ONE\ntwo\nthree\nfour\nfive\n");
+  write(pair_.inside() / "README", "one\ntwo\nthree\nfour\nFIVE\n");
+  write(pair_.host() / "clash", "human\n");
+  write(pair_.inside() / "clash", "agent\n");
+  pair_.start();
+  ASSERT_TRUE(pair_.sync());
+  expect_same();
+  EXPECT_EQ(read(pair_.host() / "README"), "ONE\ntwo\nthree\nfour\nFIVE\n");
+  EXPECT_EQ(read(pair_.host() / "clash"), "human\n");
+  const auto conflict = pair_.event("conflict", seconds(1));
+  ASSERT_TRUE(conflict);
+  EXPECT_EQ(conflict->path, "clash");
+  EXPECT_TRUE(pair_.event("merged", seconds(1)));
+  EXPECT_EQ(pair_.history().read(conflict->version, "clash", 100).value_or("?"), "agent\n");
+  EXPECT_NE(read(pair_.path("notes")).find("clash"), std::string::npos);
+  // Deleted here, edited there.
+  pair_.stop();
+  fs::remove(pair_.host() / "clash");
+  write(pair_.inside() / "clash", "agent again\n");
+  write(pair_.host() / "README", "human\n");
+  fs::remove(pair_.inside() / "README");
+  pair_.start();
+  ASSERT_TRUE(pair_.sync());
+  expect_same();
+  EXPECT_FALSE(fs::exists(pair_.host() / "clash"));
+  EXPECT_EQ(read(pair_.inside() / "README"), "human\n");
+  pair_.stop();
+}
+
+TEST_F(MirrorE2e, CommitsGoBothWays) {
+  pair_.start();
+  ASSERT_TRUE(pair_.sync());
+  write(pair_.inside() / "a", "a\n");
+  const auto agents = pair_.commit(pair_.inside(), "from the agent");
+  ASSERT_TRUE(pair_.sync());
+  EXPECT_EQ(pair_.git(pair_.host(), {"rev-parse", "topic"}), agents);
+  EXPECT_EQ(pair_.git(pair_.host(), {"status", "--porcelain"}), "");
+  EXPECT_TRUE(pair_.event("commit", seconds(1)));
+  write(pair_.host() / "b", "b\n");
+  const auto humans = pair_.commit(pair_.host(), "from the human");
+  ASSERT_TRUE(pair_.sync());
+  EXPECT_EQ(pair_.git(pair_.inside(), {"rev-parse", "HEAD"}), humans);
+  EXPECT_EQ(pair_.git(pair_.inside(), {"status", "--porcelain"}), "");
+  // The agent amends: the old tip stays under a name.
+  pair_.git(pair_.inside(), {"commit", "-q", "--amend", "-m", "amended"});
+  ASSERT_TRUE(pair_.sync());
+  EXPECT_EQ(pair_.git(pair_.host(), {"log", "-1", "--format=%s", "topic"}), "amended");
+  EXPECT_NE(pair_.git(pair_.path("repo"), {"for-each-ref", "refs/locki"}).find(humans), std::string::npos);
+  pair_.stop();
+}
+
+TEST_F(MirrorE2e, BothCommit) {
+  pair_.start();
+  ASSERT_TRUE(pair_.sync());
+  pair_.stop();
+  write(pair_.inside() / "a", "a\n");
+  const auto agents = pair_.commit(pair_.inside(), "agent");
+  write(pair_.host() / "b", "b\n");
+  const auto humans = pair_.commit(pair_.host(), "human");
+  pair_.start();
+  ASSERT_TRUE(pair_.sync());
+  expect_same();
+  EXPECT_EQ(pair_.git(pair_.host(), {"rev-parse", "topic"}), humans);
+  EXPECT_EQ(pair_.git(pair_.inside(), {"rev-parse", "topic"}), humans);
+  const auto diverged = pair_.event("diverged", seconds(1));
+  ASSERT_TRUE(diverged);
+  EXPECT_EQ(pair_.git(pair_.path("repo"), {"rev-parse", diverged->path}), agents);
+  // The agent's files are there all the same, as changes.
+  EXPECT_EQ(read(pair_.host() / "a"), "a\n");
+  pair_.stop();
+}
+
+TEST_F(MirrorE2e, AHostileCommitStaysInside) {
+  pair_.start();
+  ASSERT_TRUE(pair_.sync());
+  const auto before = pair_.git(pair_.path("repo"), {"for-each-ref"});
+  write(pair_.inside() / "x", "/etc/passwd");
+  const auto blob = pair_.git(pair_.inside(), {"hash-object", "-w", "x"});
+  pair_.git(pair_.inside(), {"update-index", "--add", "--cacheinfo", "120000," + blob + ",link"});
+  pair_.git(pair_.inside(), {"commit", "-q", "-m", "evil"});
+  ASSERT_TRUE(pair_.sync());
+  const auto rejected = pair_.event("rejected", seconds(1));
+  ASSERT_TRUE(rejected);
+  EXPECT_NE(rejected->text.find("absolute"), std::string::npos) << rejected->text;
+  EXPECT_EQ(pair_.git(pair_.path("repo"), {"for-each-ref"}), before);
+  // Made good, it goes through.
+  pair_.git(pair_.inside(), {"reset", "-q", "--hard", "HEAD~1"});
+  const auto good = pair_.commit(pair_.inside(), "good");
+  ASSERT_TRUE(pair_.sync());
+  EXPECT_EQ(pair_.git(pair_.host(), {"rev-parse", "topic"}), good);
+  pair_.stop();
+}
+
+TEST_F(MirrorE2e, ANewSandboxDeletesNothing) {
+  write(pair_.host() / "precious", "p");
+  pair_.start();
+  ASSERT_TRUE(pair_.sync());
+  pair_.stop();
+  // The container was made anew.
+  fs::remove_all(pair_.inside());
+  fs::remove_all(pair_.path("cache"));
+  pair_.instance = "two";
+  pair_.start();
+  ASSERT_TRUE(pair_.sync());
+  EXPECT_EQ(read(pair_.host() / "precious"), "p");
+  expect_same();
+  pair_.stop();
+}
+
+TEST_F(MirrorE2e, ADeletedWorktreeDeletesNothingInside) {
+  write(pair_.host() / "precious", "p");
+  pair_.start();
+  ASSERT_TRUE(pair_.sync());
+  fs::rename(pair_.host(), pair_.path("moved"));
+  EXPECT_EQ(pair_.wait_worker().status, kStatusFailed);
+  EXPECT_EQ(read(pair_.inside() / "precious"), "p");
+}
+
+// Random work on both sides, random kills of either program; in the end both agree and the human's last words are there.
+TEST_F(MirrorE2e, KilledAnywhere) {
+  std::mt19937 random(20240607);
+  pair_.start();
+  ASSERT_TRUE(pair_.sync());
+  for (int turn = 0; turn < 8; ++turn) {
+    for (int i = 0; i < 60; ++i) {
+      const bool human = random() % 2 == 0;
+      const fs::path root = human ? pair_.host() : pair_.inside();
+      const fs::path at = root / ("d" + std::to_string(random() % 5)) / ("f" + std::to_string(random() % 20));
+      std::error_code ignored;
+      switch (random() % 6) {
+        case 0: fs::remove(at, ignored); break;
+        case 1: fs::remove_all(at.parent_path(), ignored); break;
+        case 2: fs::rename(at, at.string() + "r", ignored); break;
+        default: write(at, std::string(random() % 50'000, static_cast<char>('a' + random() % 26)) + (human ? "human" : "agent"));
+      }
+    }
+    write(pair_.host() / "last-word", "human " + std::to_string(turn));
+    write(pair_.inside() / "agents-word", "agent " + std::to_string(turn));
+    ::usleep(static_cast<useconds_t>(random() % 400'000));
+    if (random() % 2 == 0) {
+      pair_.kill_worker();
+    } else {
+      pair_.kill_endpoint();
+    }
+    pair_.start();
+  }
+  ASSERT_TRUE(pair_.sync());
+  expect_same();
+  EXPECT_EQ(read(pair_.inside() / "last-word"), "human 7");
+  EXPECT_EQ(read(pair_.host() / "agents-word"), "agent 7");
+  for (const auto& [name, what] : listing(pair_.host())) EXPECT_EQ(name.find(".locki-tmp"), std::string::npos);
+  EXPECT_FALSE(pair_.saw("violation"));
+  EXPECT_EQ(pair_.stop().status, 0);
+}
+
+}  // namespace
+}  // namespace locki::mirror::test

@@ -1,0 +1,208 @@
+// Both real programs of the mirror, worker and endpoint, joined by a socket pair over two directories; the test plays the daemon. Everything lies
+// in one temporary directory.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <chrono>
+#include <fstream>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "git/worktree.h"
+#include "mirror/control.h"
+#include "mirror/history.h"
+#include "sys/file.h"
+#include "sys/socket.h"
+
+namespace locki::mirror::test {
+
+namespace fs = std::filesystem;
+using std::chrono::seconds;
+using std::chrono::steady_clock;
+
+inline void write(const fs::path& path, std::string_view content) {
+  fs::create_directories(path.parent_path());
+  std::ofstream(path, std::ios::binary | std::ios::trunc) << content;
+}
+inline std::string read(const fs::path& path) {
+  const auto content = sys::read_file(path);
+  return content ? *content : "<" + std::string(to_string(content.error().kind())) + ">";
+}
+// Path -> what can be told apart about it; without .git.
+inline std::map<std::string, std::string> listing(const fs::path& root) {
+  std::map<std::string, std::string> out;
+  for (auto it = fs::recursive_directory_iterator(root); it != fs::recursive_directory_iterator(); ++it) {
+    const auto name = it->path().lexically_relative(root).string();
+    if (it->path().filename() == ".git") {
+      it.disable_recursion_pending();
+    } else if (it->is_symlink()) {
+      out[name] = "link " + fs::read_symlink(it->path()).string();
+    } else if (it->is_directory()) {
+      out[name] = "directory";
+    } else {
+      struct stat st {};
+      (void)::lstat(it->path().c_str(), &st);
+      out[name] = ((st.st_mode & S_IXUSR) != 0 ? "program " : "file ") + hash_of(read(it->path())).to_hex();
+    }
+  }
+  return out;
+}
+
+class MirrorPair {
+ public:
+  explicit MirrorPair(bool endpoint = true)
+      : directory_(std::move(*sys::TemporaryDirectory::make(fs::temp_directory_path(), "locki-mirror"))), with_endpoint_(endpoint) {
+    program_ = *git::find_git(path("home").string());
+    fs::create_directory(path("home"));
+    fs::create_directory(path("repo"));
+    git(path("repo"), {"init", "-q", "-b", "main"});
+    git(path("repo"), {"config", "--global", "user.name", "Human"});
+    git(path("repo"), {"config", "--global", "user.email", "human@example.org"});
+    write(path("repo") / "README", "one\ntwo\nthree\nfour\nfive\n");
+    write(path("repo") / ".gitignore", "ignored/\n.env\n");
+    git(path("repo"), {"add", "-A"});
+    git(path("repo"), {"commit", "-q", "-m", "first"});
+    const auto added = git::add_worktree(repository(), {host(), "topic"});
+    EXPECT_TRUE(added.has_value()) << (added ? "" : added.error().describe());
+  }
+  ~MirrorPair() {
+    if (::testing::Test::HasFailure()) {
+      std::string text = read(path("log"));
+      if (text.size() > 6000) text.erase(0, text.size() - 6000);
+      std::fprintf(stderr, "%s\n", text.c_str());
+    }
+  }
+
+  fs::path path(const std::string& name) const { return directory_.path() / name; }
+  fs::path host() const { return path("worktree"); }
+  fs::path inside() const { return path("inside"); }
+  git::Repository repository() const { return *git::Repository::discover(program_, path("repo")); }
+  History history() const { return *History::open_existing(program_, path("state") / "history"); }
+
+  std::string git(const fs::path& where, std::vector<std::string> args) const {
+    sys::ProcessSpec spec{.program = program_.git, .args = std::move(args), .environment = sys::clean_environment(), .directory = where.string()};
+    spec.environment["HOME"] = path("home").string();
+    auto out = sys::run_ok(spec);
+    EXPECT_TRUE(out.has_value()) << (out ? "" : out.error().describe());
+    return out ? std::string(trim(*out)) : "";
+  }
+  std::string commit(const fs::path& where, const std::string& message) const {
+    git(where, {"add", "-A"});
+    git(where, {"commit", "-q", "--allow-empty", "-m", message});
+    return git(where, {"rev-parse", "HEAD"});
+  }
+
+  void start() {
+    auto stream = *sys::make_socketpair();
+    auto control = *sys::make_socketpair();
+    auto log = *sys::open_file(path("log"), O_WRONLY | O_CREAT | O_APPEND);
+    if (with_endpoint_) {
+      sys::ProcessSpec far{.program = LOCKI_ENDPOINT, .args = {"--cache", path("cache").string(), "--notes", path("notes").string()},
+                           .environment = sys::clean_environment(), .in = stream.b.get(), .out = stream.b.get(), .err = log.get()};
+      far.environment["HOME"] = path("inside-home").string();
+      endpoint_ = *sys::spawn(far);
+    } else {
+      far_ = std::move(stream.b);
+    }
+    worker_ = *sys::spawn(worker_spec(fs::path(LOCKI_MIRROR).parent_path(), stream.a.get(), control.a.get(), log.get()));
+    control_ = std::move(control.b);
+    in_.clear();
+    StartSettings settings{.sandbox = "test", .instance = instance, .worktree = host().string(), .inside = inside().string(),
+                           .state = path("state").string(), .branch = "topic", .git = program_.git, .home = path("home").string(),
+                           .user_name = "Human", .user_email = "human@example.org"};
+    say({{"start", to_json(settings)}});
+  }
+  void kill_worker() {
+    (void)worker_.signal(9);
+    (void)worker_.wait();
+    finish_endpoint();
+  }
+  void kill_endpoint() {
+    (void)endpoint_.signal(9);
+    (void)endpoint_.wait();
+    (void)wait_worker();
+  }
+  sys::Exit stop() {
+    say({{"request", "stop"}, {"id", 1}});
+    const auto exit = wait_worker();
+    finish_endpoint();
+    return exit;
+  }
+  sys::Exit wait_worker() {
+    // Whoever writes must not wait for us.
+    while (line(seconds(120))) {
+    }
+    const auto exit = worker_.wait_for(seconds(120));
+    EXPECT_TRUE(exit && *exit) << "the worker does not end";
+    return exit && *exit ? **exit : sys::Exit{.status = -1};
+  }
+  int far_fd() const { return far_.get(); }
+
+  // Both sides agree on everything that was on disk at the call. False when the mirror ended instead, or it took too long.
+  bool sync(seconds timeout = seconds(240)) {
+    const std::int64_t id = ++last_id_;
+    say({{"request", "sync"}, {"id", id}});
+    const auto deadline = steady_clock::now() + timeout;
+    while (auto got = line(deadline - steady_clock::now())) {
+      if (json::int_or(*got, "reply") == id) return json::bool_or(*got, "ok");
+    }
+    return false;
+  }
+  // Waits for an event that was not taken yet.
+  std::optional<Event> event(const std::string& kind, seconds timeout = seconds(120)) {
+    const auto deadline = steady_clock::now() + timeout;
+    for (;;) {
+      for (auto it = events.begin(); it != events.end(); ++it) {
+        if (it->kind != kind) continue;
+        Event found = *it;
+        events.erase(it);
+        return found;
+      }
+      if (!line(deadline - steady_clock::now())) return std::nullopt;
+    }
+  }
+  bool saw(const std::string& kind) const {
+    return std::any_of(events.begin(), events.end(), [&](const Event& event) { return event.kind == kind; });
+  }
+
+  std::vector<Event> events;
+  std::string instance = "one";
+
+ private:
+  void say(const json::object& line) { (void)sys::write_all(control_.get(), json::serialize(line) + "\n"); }
+  void finish_endpoint() {
+    if (endpoint_.running()) (void)endpoint_.stop(seconds(60));
+  }
+  std::optional<json::object> line(steady_clock::duration timeout) {
+    const auto deadline = steady_clock::now() + timeout;
+    for (;;) {
+      if (const auto end = in_.find('\n'); end != std::string::npos) {
+        auto parsed = json::parse_object(in_.substr(0, end));
+        in_.erase(0, end + 1);
+        if (!parsed) return std::nullopt;
+        if (auto event = event_from_json(*parsed)) events.push_back(*event);
+        return *parsed;
+      }
+      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - steady_clock::now());
+      const auto readable = sys::wait_readable(control_.get(), std::max(left, std::chrono::milliseconds(0)));
+      if (!readable || !*readable) return std::nullopt;
+      std::uint8_t buffer[4096];
+      const auto n = sys::read_some(control_.get(), buffer, sizeof buffer);
+      if (!n || *n == 0) return std::nullopt;
+      in_.append(as_text(ByteView(buffer, *n)));
+    }
+  }
+
+  sys::TemporaryDirectory directory_;
+  bool with_endpoint_;
+  git::Program program_;
+  sys::Child worker_, endpoint_;
+  sys::Fd control_, far_;
+  std::string in_;
+  std::int64_t last_id_ = 100;
+};
+
+}  // namespace locki::mirror::test
