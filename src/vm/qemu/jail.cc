@@ -142,7 +142,11 @@ Result<Jailed> start_jail(const JailSpec& spec, const fs::path& run_directory) {
   TRY_ASSIGN(sys::Child launcher, sys::spawn(process));
   held.clear();
   TRY_ASSIGN(const bool ended, sys::wait_readable(report.read.get(), milliseconds(30'000)));
-  if (!ended) return fail(ErrorKind::kTimeout, "the jail was not ready within 30 s");
+  if (!ended) {
+    // The launcher goes with `launcher`; process 1 may be beyond it already.
+    if (const auto stuck = Jailed::find(run_directory, current_boot_id()); stuck && *stuck) TRY((*stuck)->kill());
+    return fail(ErrorKind::kTimeout, "the jail was not ready within 30 s", "the host is perhaps very busy: try again");
+  }
   TRY_ASSIGN(const std::string said, sys::read_all(report.read.get(), 4096));
   TRY(launcher.wait());
   TRY(check_report(said, spec));

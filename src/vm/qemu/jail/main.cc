@@ -124,5 +124,6 @@ int main(int argc, char** argv) {
     run_first_process(options, go[0]);
   }
   write_pid_file(first);
-  return ::write(go[1], "", 1) == 1 ? 0 : 1;
+  // Nothing to clean up; and what runs at an exit may want threads, which unshare(CLONE_NEWPID) has made impossible.
+  ::_exit(::write(go[1], "", 1) == 1 ? 0 : 1);
 }
