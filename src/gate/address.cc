@@ -125,12 +125,15 @@ std::optional<std::string> forbidden(const Address& address, const std::vector<A
     if (address == mine) return "an address of this machine";
   const std::vector<Inner> inner = embedded_v4(address);
   for (const Inner& each : inner)
-    if (auto why = forbidden(each.address, own)) return fmt::format("{} of {}: {}", each.form, each.address.to_string(), *why);
+    if (auto why = forbidden(each.address, own))
+      return fmt::format("{} of {}: {}", each.form, each.address.to_string(), *why);
   for (const Range& range : refused_ranges())
     if (in_range(address, range.base, range.bits)) return std::string(range.why);
   if (address.family == Address::Family::kV4) return std::nullopt;
-  // RFC 4291: global unicast is 2000::/3 so far. The two forms below ::/8 that carry a public IPv4 address were looked into above.
-  const bool carrier = address.bytes[0] == 0 && !inner.empty() && (inner[0].form == "IPv4-mapped" || inner[0].form == "NAT64");
+  // RFC 4291: global unicast is 2000::/3 so far. The two forms below ::/8 that carry a public IPv4 address were looked
+  // into above.
+  const bool carrier =
+      address.bytes[0] == 0 && !inner.empty() && (inner[0].form == "IPv4-mapped" || inner[0].form == "NAT64");
   if ((address.bytes[0] & 0xe0) != 0x20 && !carrier) return "not global unicast";
   return std::nullopt;
 }

@@ -21,8 +21,8 @@ std::string timestamp(std::chrono::system_clock::time_point time) {
   const auto seconds = static_cast<time_t>(since / 1000);
   tm parts{};
   gmtime_r(&seconds, &parts);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min,
-                     parts.tm_sec, since % 1000);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", parts.tm_year + 1900, parts.tm_mon + 1,
+                     parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, since % 1000);
 }
 
 std::filesystem::path numbered(const std::filesystem::path& path, int number) {
@@ -33,10 +33,14 @@ std::filesystem::path numbered(const std::filesystem::path& path, int number) {
 
 std::string_view to_string(AuditRecord::Event event) {
   switch (event) {
-    case AuditRecord::Event::kRefused: return "refused";
-    case AuditRecord::Event::kFailed: return "failed";
-    case AuditRecord::Event::kOpened: return "opened";
-    case AuditRecord::Event::kClosed: return "closed";
+    case AuditRecord::Event::kRefused:
+      return "refused";
+    case AuditRecord::Event::kFailed:
+      return "failed";
+    case AuditRecord::Event::kOpened:
+      return "opened";
+    case AuditRecord::Event::kClosed:
+      return "closed";
   }
   return "?";
 }

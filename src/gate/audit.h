@@ -1,5 +1,5 @@
-// What went through the gate and what did not: JSON lines, append-only, rotated. Holds names, addresses and counts, never a path, a header or
-// content. One thread (the gate's).
+// What went through the gate and what did not: JSON lines, append-only, rotated. Holds names, addresses and counts,
+// never a path, a header or content. One thread (the gate's).
 #pragma once
 
 #include <chrono>
@@ -44,7 +44,8 @@ class AuditLog {
   void write(const AuditRecord& record);
 
  private:
-  AuditLog(std::filesystem::path path, std::uint64_t max_bytes, int keep) : path_(std::move(path)), max_bytes_(max_bytes), keep_(keep) {}
+  AuditLog(std::filesystem::path path, std::uint64_t max_bytes, int keep)
+      : path_(std::move(path)), max_bytes_(max_bytes), keep_(keep) {}
   Result<> reopen();
   Result<> rotate();
   std::filesystem::path path_;

@@ -67,19 +67,24 @@ bool BodyFramer::step(char c) {
       state_ = left_ == 0 ? State::kTrailer : State::kData;
       digits_ = 0;
       return c == '\n';
-    case State::kDataCr: return expect('\r', State::kDataLf);
-    case State::kDataLf: return expect('\n', State::kSize);
+    case State::kDataCr:
+      return expect('\r', State::kDataLf);
+    case State::kDataLf:
+      return expect('\n', State::kSize);
     case State::kTrailer:
       state_ = c == '\r' ? State::kLastLf : State::kTrailerLine;
       return (c == '\r' || is_text(c)) && ++overhead_ <= kMaxOverhead;
     case State::kTrailerLine:
       if (c == '\r') state_ = State::kTrailerLf;
       return (c == '\r' || is_text(c)) && ++overhead_ <= kMaxOverhead;
-    case State::kTrailerLf: return expect('\n', State::kTrailer);
-    case State::kLastLf: return expect('\n', State::kDone);
+    case State::kTrailerLf:
+      return expect('\n', State::kTrailer);
+    case State::kLastLf:
+      return expect('\n', State::kDone);
     case State::kLength:
     case State::kData:
-    case State::kDone: break;
+    case State::kDone:
+      break;
   }
   return false;
 }

@@ -1,4 +1,5 @@
-// Cargo's configuration is TOML with nested tables, so it gets a real parser; the only place in gate/ that includes one.
+// Cargo's configuration is TOML with nested tables, so it gets a real parser; the only place in gate/ that includes
+// one.
 #include <toml++/toml.h>
 
 #include "gate/registries.h"
@@ -11,7 +12,8 @@ void add(std::vector<Endpoint>& found, const toml::node_view<const toml::node>& 
   if (!url) return;
   // "sparse+https://…/index/" is cargo's own prefix.
   const std::size_t plus = url->substr(0, url->find("://")).rfind('+');
-  if (auto parts = parse_url(plus == url->npos ? *url : url->substr(plus + 1))) found.push_back(std::move(parts->endpoint));
+  if (auto parts = parse_url(plus == url->npos ? *url : url->substr(plus + 1)))
+    found.push_back(std::move(parts->endpoint));
 }
 
 void add_each(std::vector<Endpoint>& found, const toml::table& root, std::string_view table, std::string_view key) {

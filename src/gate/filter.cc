@@ -23,14 +23,17 @@ class TlsFilter : public ClientFilter {
         need_ = sniffed.need;
         if (held.size() >= kMaxHeld || need_ > kMaxHeld) return refuse("the ClientHello is too long");
         return {};
-      case Sniffed::State::kMalformed: return refuse(sniffed.reason);
+      case Sniffed::State::kMalformed:
+        return refuse(sniffed.reason);
       case Sniffed::State::kNotTls:
         if (required_) return refuse("what came to port 443 is not TLS");
         return pass_all(held);
-      case Sniffed::State::kHello: break;
+      case Sniffed::State::kHello:
+        break;
     }
     if (!names_host(sniffed.server_name))
-      return refuse(fmt::format("the TLS server name is \"{}\", not the host of the CONNECT", printable(sniffed.server_name, 260)));
+      return refuse(fmt::format("the TLS server name is \"{}\", not the host of the CONNECT",
+                                printable(sniffed.server_name, 260)));
     return pass_all(held);
   }
 

@@ -1,4 +1,5 @@
-// What looks at the bytes a client sends before they reach a server: nothing passes that a filter has not approved. Pure state machines.
+// What looks at the bytes a client sends before they reach a server: nothing passes that a filter has not approved.
+// Pure state machines.
 #pragma once
 
 #include <memory>

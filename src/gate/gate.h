@@ -1,8 +1,10 @@
-// The egress gate: an HTTP/1.1 forward proxy that decides by name, resolves on the host, checks every address and connects to exactly what
-// it checked. It serves listening sockets that were made elsewhere (in a namespace that has no other way out).
+// The egress gate: an HTTP/1.1 forward proxy that decides by name, resolves on the host, checks every address and
+// connects to exactly what it checked. It serves listening sockets that were made elsewhere (in a namespace that has no
+// other way out).
 //
-// Runs on one thread of its own; every public function may be called from any thread and returns at once. Nothing throws. SIGPIPE must be
-// ignored by the process. Each connection takes two descriptors: raise RLIMIT_NOFILE before start() if many are expected.
+// Runs on one thread of its own; every public function may be called from any thread and returns at once. Nothing
+// throws. SIGPIPE must be ignored by the process. Each connection takes two descriptors: raise RLIMIT_NOFILE before
+// start() if many are expected.
 #pragma once
 
 #include <chrono>
@@ -23,7 +25,7 @@ namespace locki::gate {
 
 struct GateLimits {
   std::size_t connections_per_listener = 400;
-  std::size_t head_bytes = 32 << 10;           // request line and headers
+  std::size_t head_bytes = 32 << 10;            // request line and headers
   std::chrono::milliseconds head_time{30'000};  // for a whole head; for the TLS hello as well
   std::chrono::milliseconds resolve_time{15'000};
   std::chrono::milliseconds connect_time{20'000};  // over all addresses of a name
@@ -36,8 +38,9 @@ struct GateConfig {
   Upstream upstream;
   std::filesystem::path log_path;  // empty: no audit log
   GateLimits limits;
-  std::shared_ptr<Resolver> resolver;                   // null: the system's
-  std::function<void(const AuditRecord&)> on_record;    // called on the gate's thread for every record; must not block
+  std::shared_ptr<Resolver> resolver;  // null: the system's
+  // Called on the gate's thread for every record, the last ones from within ~Gate; must not block.
+  std::function<void(const AuditRecord&)> on_record;
 };
 
 struct GateStats {

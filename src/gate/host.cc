@@ -91,7 +91,8 @@ Result<UrlParts> parse_url(std::string_view url) {
   const std::size_t colon = url.find("://");
   if (colon == url.npos) return fail(ErrorKind::kProtocol, "not a URL: no scheme");
   parts.scheme = ascii_lower(url.substr(0, colon));
-  if (parts.scheme != "http" && parts.scheme != "https") return fail(ErrorKind::kProtocol, "only http and https URLs are understood");
+  if (parts.scheme != "http" && parts.scheme != "https")
+    return fail(ErrorKind::kProtocol, "only http and https URLs are understood");
   std::string_view authority = url.substr(colon + 3);
   authority = authority.substr(0, authority.find_first_of("/?#"));
   if (const std::size_t at = authority.rfind('@'); at != authority.npos) {

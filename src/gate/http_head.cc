@@ -15,12 +15,14 @@ constexpr std::size_t kMaxHeaders = 128, kMaxTarget = 16 << 10, kMaxMethod = 32;
 
 // RFC 9110, section 5.6.2.
 bool is_token_char(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+         std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
 }
 bool is_token(std::string_view text) { return !text.empty() && std::all_of(text.begin(), text.end(), is_token_char); }
 // Visible bytes, space, tab and obs-text; no other control bytes.
 bool is_value(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return c == '\t' || (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f); });
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return c == '\t' || (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f); });
 }
 bool is_visible_ascii(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; });
@@ -32,7 +34,9 @@ std::string_view trim_blanks(std::string_view text) {
   return text;
 }
 
-HeadResult bad(int status, std::string reason) { return {.state = State::kBad, .status = status, .reason = std::move(reason)}; }
+HeadResult bad(int status, std::string reason) {
+  return {.state = State::kBad, .status = status, .reason = std::move(reason)};
+}
 
 // Takes one CRLF-ended line off the front.
 std::string_view next_line(std::string_view& rest) {
@@ -70,7 +74,8 @@ std::optional<HeadResult> parse_target(std::string_view target, RequestHead& hea
 std::optional<HeadResult> parse_request_line(std::string_view line, RequestHead& head) {
   const std::size_t first = line.find(' '), last = line.rfind(' ');
   if (first == line.npos || first == last) return bad(400, "this is no HTTP request");
-  const std::string_view method = line.substr(0, first), target = line.substr(first + 1, last - first - 1), version = line.substr(last + 1);
+  const std::string_view method = line.substr(0, first), target = line.substr(first + 1, last - first - 1),
+                         version = line.substr(last + 1);
   if (!is_token(method) || method.size() > kMaxMethod || target.empty()) return bad(400, "this is no HTTP request");
   if (version != "HTTP/1.1" && version != "HTTP/1.0") return bad(505, "only HTTP/1.0 and HTTP/1.1 are understood");
   head.minor = version.back() - '0';
@@ -111,7 +116,8 @@ std::optional<HeadResult> find_body(RequestHead& head) {
     if (chunked || length.value_or(0) != 0) return bad(400, "CONNECT has no body");
     return std::nullopt;
   }
-  if (chunked && (length || head.minor == 0)) return bad(400, "Transfer-Encoding does not go with Content-Length or HTTP/1.0");
+  if (chunked && (length || head.minor == 0))
+    return bad(400, "Transfer-Encoding does not go with Content-Length or HTTP/1.0");
   if (chunked) head.body = RequestHead::Body::kChunked;
   if (length) {
     head.body = RequestHead::Body::kLength;
@@ -126,11 +132,11 @@ std::string host_value(const Endpoint& target) {
   return whole.substr(0, whole.size() - 3);
 }
 
-// Those of RFC 9110, section 7.6.1, those that Connection names, and what only a proxy may see. Host is written anew. The two headers that
-// frame the body always stay, also when Connection names them.
+// Those of RFC 9110, section 7.6.1, those that Connection names, and what only a proxy may see. Host is written anew.
+// The two headers that frame the body always stay, also when Connection names them.
 std::set<std::string> dropped_headers(const RequestHead& head) {
-  std::set<std::string> dropped = {"connection", "proxy-connection", "keep-alive", "te", "upgrade", "proxy-authorization",
-                                   "proxy-authenticate", "http2-settings", "host"};
+  std::set<std::string> dropped = {"connection",          "proxy-connection",   "keep-alive",     "te",  "upgrade",
+                                   "proxy-authorization", "proxy-authenticate", "http2-settings", "host"};
   for (const auto& [name, value] : head.headers)
     if (ascii_lower(name) == "connection")
       for (const std::string& option : split(value, ',')) dropped.insert(ascii_lower(trim(option)));
@@ -140,7 +146,8 @@ std::set<std::string> dropped_headers(const RequestHead& head) {
 }
 
 std::string forwarded(const RequestHead& head, std::string_view target, std::string_view authorization) {
-  std::string text = fmt::format("{} {} HTTP/1.{}\r\nHost: {}\r\n", head.method, target, head.minor, host_value(head.target));
+  std::string text =
+      fmt::format("{} {} HTTP/1.{}\r\nHost: {}\r\n", head.method, target, head.minor, host_value(head.target));
   const std::set<std::string> dropped = dropped_headers(head);
   for (const auto& [name, value] : head.headers)
     if (!dropped.contains(ascii_lower(name))) text += fmt::format("{}: {}\r\n", name, value);
@@ -150,17 +157,28 @@ std::string forwarded(const RequestHead& head, std::string_view target, std::str
 
 std::string_view phrase_of(int status) {
   switch (status) {
-    case 400: return "Bad Request";
-    case 403: return "Forbidden";
-    case 408: return "Request Timeout";
-    case 414: return "URI Too Long";
-    case 431: return "Request Header Fields Too Large";
-    case 501: return "Not Implemented";
-    case 502: return "Bad Gateway";
-    case 503: return "Service Unavailable";
-    case 504: return "Gateway Timeout";
-    case 505: return "HTTP Version Not Supported";
-    default: return "Refused";
+    case 400:
+      return "Bad Request";
+    case 403:
+      return "Forbidden";
+    case 408:
+      return "Request Timeout";
+    case 414:
+      return "URI Too Long";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 501:
+      return "Not Implemented";
+    case 502:
+      return "Bad Gateway";
+    case 503:
+      return "Service Unavailable";
+    case 504:
+      return "Gateway Timeout";
+    case 505:
+      return "HTTP Version Not Supported";
+    default:
+      return "Refused";
   }
 }
 
@@ -210,8 +228,9 @@ std::string refusal(int status, std::string_view reason) {
     if (c >= 0x20 && c < 0x7f) line += c;
   const std::string phrase = line.empty() ? std::string(phrase_of(status)) : line;
   return fmt::format(
-      "HTTP/1.1 {} {}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\nProxy-Connection: close\r\n\r\n{}\n", status,
-      phrase, phrase.size() + 1, phrase);
+      "HTTP/1.1 {} {}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\nProxy-Connection: "
+      "close\r\n\r\n{}\n",
+      status, phrase, phrase.size() + 1, phrase);
 }
 
 }  // namespace locki::gate

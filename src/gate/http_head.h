@@ -1,5 +1,6 @@
-// The head of a proxy request, parsed strictly, and the way it is passed on. Pure. Where HTTP lets a recipient be lenient, this refuses:
-// two programs that read the same bytes differently are how requests are smuggled (RFC 9112, sections 2.2, 5.1 and 6.3).
+// The head of a proxy request, parsed strictly, and the way it is passed on. Pure. Where HTTP lets a recipient be
+// lenient, this refuses: two programs that read the same bytes differently are how requests are smuggled (RFC 9112,
+// sections 2.2, 5.1 and 6.3).
 #pragma once
 
 #include <cstdint>
@@ -18,8 +19,8 @@ struct RequestHead {
   bool connect = false;
   std::string method;
   Endpoint target;
-  std::string path;  // origin form, "/" at least; empty for CONNECT
-  int minor = 1;     // HTTP/1.minor
+  std::string path;                                          // origin form, "/" at least; empty for CONNECT
+  int minor = 1;                                             // HTTP/1.minor
   std::vector<std::pair<std::string, std::string>> headers;  // as sent
   Body body = Body::kNone;
   std::uint64_t content_length = 0;
@@ -33,8 +34,8 @@ struct HeadResult {
   int status = 400;  // bad: the answer's status and one line about why
   std::string reason;
 };
-// `bytes` is everything received so far. Call again with more when incomplete; the caller bounds it. `search_from`: bytes that a former call
-// has searched for the head's end already.
+// `bytes` is everything received so far. Call again with more when incomplete; the caller bounds it. `search_from`:
+// bytes that a former call has searched for the head's end already.
 HeadResult parse_request_head(std::string_view bytes, std::size_t search_from = 0);
 
 // The head for the origin server: origin form, our own Host and "Connection: close", nothing hop-by-hop.
@@ -61,7 +62,20 @@ class BodyFramer {
   std::optional<std::size_t> take(std::string_view bytes);
 
  private:
-  enum class State { kLength, kSize, kExtension, kSizeEnd, kData, kDataCr, kDataLf, kTrailer, kTrailerLine, kTrailerLf, kLastLf, kDone };
+  enum class State {
+    kLength,
+    kSize,
+    kExtension,
+    kSizeEnd,
+    kData,
+    kDataCr,
+    kDataLf,
+    kTrailer,
+    kTrailerLine,
+    kTrailerLf,
+    kLastLf,
+    kDone
+  };
   bool step(char c);
   State state_ = State::kDone;
   std::uint64_t left_ = 0;
@@ -69,7 +83,8 @@ class BodyFramer {
   std::size_t overhead_ = 0;  // of extension or trailer bytes so far
 };
 
-// A whole small response that closes the connection. `reason` becomes the reason phrase and the body; made printable ASCII here.
+// A whole small response that closes the connection. `reason` becomes the reason phrase and the body; made printable
+// ASCII here.
 std::string refusal(int status, std::string_view reason);
 
 }  // namespace locki::gate

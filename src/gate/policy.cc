@@ -13,20 +13,27 @@ constexpr std::size_t kMaxRules = 10'000;
 bool is_beneath(std::string_view name, std::string_view domain) {
   return name.size() > domain.size() && name.ends_with(domain) && name[name.size() - domain.size() - 1] == '.';
 }
-bool is_or_beneath(std::string_view name, std::string_view domain) { return name == domain || is_beneath(name, domain); }
+bool is_or_beneath(std::string_view name, std::string_view domain) {
+  return name == domain || is_beneath(name, domain);
+}
 
 bool matches_host(const Rule& rule, const Host& host) {
   // A literal is matched by its own rule only; a name never by an address rule.
-  if (host.address || rule.host.address) return host.address && rule.host.address && *host.address == *rule.host.address;
+  if (host.address || rule.host.address)
+    return host.address && rule.host.address && *host.address == *rule.host.address;
   switch (rule.match) {
-    case Rule::Match::kExact: return host.name == rule.host.name;
-    case Rule::Match::kDomain: return is_or_beneath(host.name, rule.host.name);
-    case Rule::Match::kBeneath: return is_beneath(host.name, rule.host.name);
+    case Rule::Match::kExact:
+      return host.name == rule.host.name;
+    case Rule::Match::kDomain:
+      return is_or_beneath(host.name, rule.host.name);
+    case Rule::Match::kBeneath:
+      return is_beneath(host.name, rule.host.name);
   }
   return false;
 }
 
-// Names that mean something on the host or in its network, not on the internet (RFC 6761, RFC 6762, RFC 8375, ICANN's .internal).
+// Names that mean something on the host or in its network, not on the internet (RFC 6761, RFC 6762, RFC 8375, ICANN's
+// .internal).
 bool is_local_name(std::string_view name) {
   if (name.find('.') == name.npos) return true;
   for (std::string_view domain : {"localhost", "local", "internal", "home.arpa", "localdomain", "lan"})
@@ -43,7 +50,8 @@ Decision decide_service(const Policy& policy, const Endpoint& endpoint) {
 
 Decision decide_without_rule(const Policy& policy, const Endpoint& endpoint) {
   if (policy.mode == Mode::kGate) return {false, "no rule", "", "it is not on the allow list", std::nullopt};
-  if (endpoint.host.address) return {false, "mode open", "", "an address needs a rule of its own, also in mode open", std::nullopt};
+  if (endpoint.host.address)
+    return {false, "mode open", "", "an address needs a rule of its own, also in mode open", std::nullopt};
   if (is_local_name(endpoint.host.name))
     return {false, "mode open", "", "a local name needs a rule of its own, also in mode open", std::nullopt};
   return {true, "mode open", "", "every public host is allowed", std::nullopt};
@@ -58,9 +66,12 @@ tl::unexpected<Error> bad_rule(std::string_view text, std::string_view why) {
 
 std::string_view to_string(Mode mode) {
   switch (mode) {
-    case Mode::kGate: return "gate";
-    case Mode::kOpen: return "open";
-    case Mode::kOff: return "off";
+    case Mode::kGate:
+      return "gate";
+    case Mode::kOpen:
+      return "open";
+    case Mode::kOff:
+      return "off";
   }
   return "?";
 }
@@ -68,7 +79,8 @@ std::string_view to_string(Mode mode) {
 Result<Mode> parse_mode(std::string_view text) {
   for (Mode mode : {Mode::kGate, Mode::kOpen, Mode::kOff})
     if (text == to_string(mode)) return mode;
-  return fail(ErrorKind::kUsage, fmt::format("\"{}\" is not a network mode", printable(text, 40)), "use gate, open or off");
+  return fail(ErrorKind::kUsage, fmt::format("\"{}\" is not a network mode", printable(text, 40)),
+              "use gate, open or off");
 }
 
 bool Rule::matches(const Endpoint& endpoint) const {
@@ -84,8 +96,10 @@ std::string Rule::to_string() const {
   if (match == Match::kBeneath) text += "*.";
   const bool v6 = host.address && host.address->family == Address::Family::kV6;
   text += v6 ? "[" + host.name + "]" : host.name;
-  if (any_port) text += ":*";
-  else if (port) text += fmt::format(":{}", *port);
+  if (any_port)
+    text += ":*";
+  else if (port)
+    text += fmt::format(":{}", *port);
   return text;
 }
 
@@ -150,7 +164,8 @@ Result<Service> parse_service(std::string_view name, std::string_view target) {
   const std::string hint = "write it as \"model.locki.internal\" = \"127.0.0.1:8080\"";
   auto host = parse_host(name);
   if (!host || host->address || !is_beneath(host->name, kServiceDomain))
-    return fail(ErrorKind::kUsage, fmt::format("\"{}\" cannot name a service: it must end in .locki.internal", printable(name, 80)), hint);
+    return fail(ErrorKind::kUsage,
+                fmt::format("\"{}\" cannot name a service: it must end in .locki.internal", printable(name, 80)), hint);
   auto endpoint = parse_endpoint(target);
   if (!endpoint || !endpoint->host.address)
     return fail(ErrorKind::kUsage, fmt::format("\"{}\" is not an address and a port", printable(target, 80)), hint);
@@ -162,19 +177,22 @@ Decision decide(const Policy& policy, const Endpoint& endpoint) {
   if (is_or_beneath(endpoint.host.name, kServiceDomain)) return decide_service(policy, endpoint);
   for (const Rule& rule : policy.rules) {
     if (!rule.matches(endpoint)) continue;
-    return {rule.allow, rule.to_string(), rule.source, rule.allow ? "a rule allows it" : "a rule denies it", std::nullopt};
+    return {rule.allow, rule.to_string(), rule.source, rule.allow ? "a rule allows it" : "a rule denies it",
+            std::nullopt};
   }
   return decide_without_rule(policy, endpoint);
 }
 
 std::string explain(const Policy& policy, const Endpoint& endpoint) {
   const Decision decision = decide(policy, endpoint);
-  std::string text = fmt::format("{}: {}, because {}\n", endpoint.to_string(), decision.allowed ? "allowed" : "refused", decision.reason);
+  std::string text = fmt::format("{}: {}, because {}\n", endpoint.to_string(), decision.allowed ? "allowed" : "refused",
+                                 decision.reason);
   text += fmt::format("  mode: {}\n  decided by: {}", to_string(policy.mode), decision.rule);
   if (!decision.source.empty()) text += fmt::format(" (from: {})", printable(decision.source, 120));
   text += "\n";
   if (decision.service)
-    text += fmt::format("  connects to: {}:{} on this machine\n", decision.service->address.to_string(), decision.service->port);
+    text += fmt::format("  connects to: {}:{} on this machine\n", decision.service->address.to_string(),
+                        decision.service->port);
   std::size_t number = 0;
   for (const Rule& rule : policy.rules) {
     ++number;
@@ -182,10 +200,12 @@ std::string explain(const Policy& policy, const Endpoint& endpoint) {
       text += fmt::format("  rule {} of {}: {}\n", number, policy.rules.size(), rule.to_string());
       break;
     }
-    if (matches_host(rule, endpoint.host)) text += fmt::format("  passed over because of its port: rule {}: {}\n", number, rule.to_string());
+    if (matches_host(rule, endpoint.host))
+      text += fmt::format("  passed over because of its port: rule {}: {}\n", number, rule.to_string());
   }
   if (decision.allowed && !decision.service)
-    text += "  after resolution: loopback, private, link-local and metadata addresses are refused whatever the rules say\n";
+    text +=
+        "  after resolution: loopback, private, link-local and metadata addresses are refused whatever the rules say\n";
   return text;
 }
 

@@ -1,8 +1,8 @@
 // Which host and port a sandbox may reach, by name. Pure values: nothing here resolves, connects or logs.
 //
-// Order: (1) mode off refuses everything; (2) names under .locki.internal are services or nothing; (3) the rules, top to bottom: the first
-// that matches decides; (4) without a match mode gate refuses, mode open allows any name that is not a local one.
-// Whatever is allowed here still has to pass the address rules (address.h) after resolution.
+// Order: (1) mode off refuses everything; (2) names under .locki.internal are services or nothing; (3) the rules, top
+// to bottom: the first that matches decides; (4) without a match mode gate refuses, mode open allows any name that is
+// not a local one. Whatever is allowed here still has to pass the address rules (address.h) after resolution.
 #pragma once
 
 #include <cstdint>
@@ -30,22 +30,24 @@ struct Rule {
   Match match = Match::kExact;
   Host host;
   std::optional<std::uint16_t> port;  // with ":443"
-  bool any_port = false;              // with ":*"; a deny rule without a port means every port, an allow rule 80 and 443
-  std::string source;                 // who asked for it: "user", "default", "npm (~/.npmrc)"
+  bool any_port = false;  // with ":*"; a deny rule without a port means every port, an allow rule 80 and 443
+  std::string source;     // who asked for it: "user", "default", "npm (~/.npmrc)"
 
   bool operator==(const Rule&) const = default;
   bool matches(const Endpoint& endpoint) const;
   std::string to_string() const;  // "allow .example.org:8443"
 };
 
-// "allow .example.org", "deny host.example.org:25", "allow 203.0.113.7:443", "allow [2001:db8::1]", "allow db.example.org:*". kUsage.
+// "allow .example.org", "deny host.example.org:25", "allow 203.0.113.7:443", "allow [2001:db8::1]", "allow
+// db.example.org:*". kUsage.
 Result<Rule> parse_rule(std::string_view line, std::string_view source);
 // The same without the first word, as in `locki net allow HOST`.
 Result<Rule> parse_rule_target(bool allow, std::string_view target, std::string_view source);
 // One rule a line; "#" starts a comment. The error names the line. At most 10,000 rules.
 Result<std::vector<Rule>> parse_rules(std::string_view text, std::string_view source);
 
-// A made-up name under .locki.internal that stands for exactly one address and port, wherever that is: the only way to the host's loopback.
+// A made-up name under .locki.internal that stands for exactly one address and port, wherever that is: the only way to
+// the host's loopback.
 struct Service {
   std::string name;
   Address address;

@@ -19,7 +19,8 @@ void add_url(std::vector<Endpoint>& found, std::string_view url) {
 
 std::string_view unquoted(std::string_view text) {
   text = trim(text);
-  if (text.size() >= 2 && (text.front() == '"' || text.front() == '\'') && text.back() == text.front()) text = text.substr(1, text.size() - 2);
+  if (text.size() >= 2 && (text.front() == '"' || text.front() == '\'') && text.back() == text.front())
+    text = text.substr(1, text.size() - 2);
   return text;
 }
 
@@ -59,12 +60,14 @@ class Collector {
   explicit Collector(const ToolConfiguration& where) : where_(where) {}
 
   void file(const fs::path& path, std::string_view tool, Parser parser) {
-    if (const auto text = sys::read_file(path, kMaxFile)) add(parser(*text), std::string(tool) + " (" + shown(path) + ")");
+    if (const auto text = sys::read_file(path, kMaxFile))
+      add(parser(*text), std::string(tool) + " (" + shown(path) + ")");
   }
   void directory(const fs::path& path, std::string_view extension, std::string_view tool, Parser parser) {
     std::error_code error;
     std::vector<fs::path> files;
-    for (fs::directory_iterator it(path, error), end; !error && it != end && files.size() < kMaxFilesInADirectory; it.increment(error))
+    for (fs::directory_iterator it(path, error), end; !error && it != end && files.size() < kMaxFilesInADirectory;
+         it.increment(error))
       if (it->path().extension() == extension) files.push_back(it->path());
     std::sort(files.begin(), files.end());
     for (const fs::path& each : files) file(each, tool, parser);
@@ -77,9 +80,11 @@ class Collector {
     for (Endpoint& endpoint : endpoints) {
       Rule rule{.allow = true, .host = std::move(endpoint.host), .source = source};
       if (endpoint.port != 80 && endpoint.port != 443) rule.port = endpoint.port;
-      const bool known = std::any_of(rules_.begin(), rules_.end(), [&](const Rule& r) { return r.host == rule.host && r.port == rule.port; });
+      const bool known = std::any_of(rules_.begin(), rules_.end(),
+                                     [&](const Rule& r) { return r.host == rule.host && r.port == rule.port; });
       // A rule for a name under .locki.internal would never be asked.
-      if (!known && rules_.size() < kMaxRules && !rule.host.name.ends_with(".locki.internal")) rules_.push_back(std::move(rule));
+      if (!known && rules_.size() < kMaxRules && !rule.host.name.ends_with(".locki.internal"))
+        rules_.push_back(std::move(rule));
     }
   }
   fs::path home(std::string_view relative) const { return where_.home / relative; }
@@ -87,7 +92,8 @@ class Collector {
   // $NAME when it is set, else the default beneath the home directory.
   fs::path directory_of(const std::string& name, std::string_view fallback) const {
     const auto found = where_.environment.find(name);
-    return found != where_.environment.end() && found->second.starts_with('/') ? fs::path(found->second) : home(fallback);
+    return found != where_.environment.end() && found->second.starts_with('/') ? fs::path(found->second)
+                                                                               : home(fallback);
   }
   std::vector<Rule> take() { return std::move(rules_); }
 
@@ -109,7 +115,8 @@ std::vector<Endpoint> one_url(std::string_view text) {
 void ask_npm(const ToolConfiguration& where, Collector& collect) {
   const auto npm = sys::find_program("npm");
   if (!npm) return;
-  sys::ProcessSpec spec{.program = *npm, .args = {"config", "get", "registry"}, .environment = sys::clean_environment()};
+  sys::ProcessSpec spec{
+      .program = *npm, .args = {"config", "get", "registry"}, .environment = sys::clean_environment()};
   spec.environment["HOME"] = where.home.string();
   const auto answer = sys::run_ok(std::move(spec), {}, {.timeout = std::chrono::seconds(10), .max_output = 64 << 10});
   if (answer) collect.add(one_url(trim(*answer)), "npm (npm config get registry)");
@@ -129,7 +136,8 @@ void collect_pip(Collector& collect) {
   collect.file(collect.home(".pip/pip.conf"), "pip", hosts_in_pip_conf);
   collect.file(collect.root("etc/pip.conf"), "pip", hosts_in_pip_conf);
   collect.file(collect.root("etc/xdg/pip/pip.conf"), "pip", hosts_in_pip_conf);
-  for (const char* name : {"PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_INDEX_URL", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL"})
+  for (const char* name :
+       {"PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_INDEX_URL", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL"})
     collect.variable(name, "pip", one_url);
 }
 
@@ -157,7 +165,8 @@ std::vector<Endpoint> hosts_in_npmrc(std::string_view text) {
   std::string key;
   std::string_view value;
   for (const std::string& line : split_lines(text))
-    if (split_setting(line, key, value) && (key == "registry" || (key.starts_with('@') && key.ends_with(":registry")))) add_url(found, unquoted(value));
+    if (split_setting(line, key, value) && (key == "registry" || (key.starts_with('@') && key.ends_with(":registry"))))
+      add_url(found, unquoted(value));
   return found;
 }
 
@@ -172,7 +181,9 @@ std::vector<Endpoint> hosts_in_pip_conf(std::string_view text) {
     if (continues) {
       value = line;
     } else {
-      relevant = split_setting(line, key, value) && (key == "index-url" || key == "extra-index-url" || key == "find-links" || key == "index_url" || key == "extra_index_url");
+      relevant =
+          split_setting(line, key, value) && (key == "index-url" || key == "extra-index-url" || key == "find-links" ||
+                                              key == "index_url" || key == "extra_index_url");
     }
     if (!relevant) continue;
     for (const std::string& url : words(trim(value))) add_url(found, url);
@@ -240,7 +251,8 @@ std::vector<Endpoint> hosts_in_go_env(std::string_view text) {
   std::vector<Endpoint> found;
   for (const std::string& line : split_lines(text)) {
     if (line.starts_with("GOPROXY="))
-      for (Endpoint& each : hosts_in_goproxy(unquoted(std::string_view(line).substr(8)))) found.push_back(std::move(each));
+      for (Endpoint& each : hosts_in_goproxy(unquoted(std::string_view(line).substr(8))))
+        found.push_back(std::move(each));
     // "NAME[+KEY] [URL]"
     if (line.starts_with("GOSUMDB="))
       for (const std::string& word : words(unquoted(std::string_view(line).substr(8)))) add_url(found, word);

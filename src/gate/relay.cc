@@ -17,7 +17,8 @@ constexpr milliseconds kDrainTime = 3s;
 
 }  // namespace
 
-Relay::Relay(loop::Loop& loop, Setup setup, std::function<void(End)> done) : loop_(loop), setup_(std::move(setup)), done_(std::move(done)) {
+Relay::Relay(loop::Loop& loop, Setup setup, std::function<void(End)> done)
+    : loop_(loop), setup_(std::move(setup)), done_(std::move(done)) {
   out_.pending = std::move(setup_.to_server);
   out_.bytes = out_.pending.size();  // the request's head is data that leaves; our own "200" is not data that comes
   in_.pending = std::move(setup_.to_client);
@@ -62,14 +63,18 @@ void Relay::pump_out() {
     if (discard_ && discarded_ > kMaxDiscard) return;
     const Transfer got = receive(setup_.client.get(), setup_.scratch);
     switch (got.state) {
-      case Transfer::State::kWouldBlock: return;
-      case Transfer::State::kBroken: return abort("the client broke the connection");
+      case Transfer::State::kWouldBlock:
+        return;
+      case Transfer::State::kBroken:
+        return abort("the client broke the connection");
       case Transfer::State::kEnd:
         client_end_ = true;
         if (setup_.filter && !discard_ && !setup_.filter->complete()) return abort("the client ended in the middle");
         out_.end = true;
         return;
-      case Transfer::State::kDone: take_from_client({setup_.scratch.data(), got.size}); break;
+      case Transfer::State::kDone:
+        take_from_client({setup_.scratch.data(), got.size});
+        break;
     }
   }
 }
@@ -106,9 +111,13 @@ void Relay::pump_in() {
     if (in_.end || in_.waiting()) return;
     const Transfer got = receive(setup_.server.get(), setup_.scratch);
     switch (got.state) {
-      case Transfer::State::kWouldBlock: return;
-      case Transfer::State::kBroken: return abort("the server broke the connection");
-      case Transfer::State::kEnd: in_.end = true; return;
+      case Transfer::State::kWouldBlock:
+        return;
+      case Transfer::State::kBroken:
+        return abort("the server broke the connection");
+      case Transfer::State::kEnd:
+        in_.end = true;
+        return;
       case Transfer::State::kDone:
         if (!forward(in_, setup_.client.get(), {setup_.scratch.data(), got.size})) return abort("the client went away");
         break;
@@ -167,8 +176,8 @@ void Relay::pass_ends_on() {
   }
   if (!in_.closed) return;
   if (client_end_ && out_.closed) return finish({});
-  // Nothing the client sends can matter any more. Closing now, with bytes of it unread, would reset the connection and could take the
-  // tail of the answer with it.
+  // Nothing the client sends can matter any more. Closing now, with bytes of it unread, would reset the connection and
+  // could take the tail of the answer with it.
   if ((setup_.single_response || discard_) && !draining_) {
     draining_ = discard_ = true;
     arm_timer();
@@ -184,10 +193,10 @@ void Relay::update_interest() {
 
 void Relay::arm_timer() {
   const bool filtering = setup_.filter && setup_.filter->impatient();
-  const milliseconds limit = draining_                     ? kDrainTime
-                             : filtering                   ? setup_.filter_time
+  const milliseconds limit = draining_                   ? kDrainTime
+                             : filtering                 ? setup_.filter_time
                              : in_.closed || out_.closed ? setup_.half_closed_idle
-                                                           : setup_.idle;
+                                                         : setup_.idle;
   // Re-armed when the state changes and when it fires, not with every byte.
   const auto since = draining_ ? Clock::now() : filtering ? started_ : last_activity_;
   const auto left = std::chrono::ceil<milliseconds>(since + limit - Clock::now());

@@ -1,5 +1,5 @@
-// Carries bytes both ways between two connected sockets: back-pressure instead of buffers (at most one read is kept a direction), half-close,
-// idle limit. What the client sends passes a filter first. Loop thread only.
+// Carries bytes both ways between two connected sockets: back-pressure instead of buffers (at most one read is kept a
+// direction), half-close, idle limit. What the client sends passes a filter first. Loop thread only.
 #pragma once
 
 #include <chrono>
@@ -41,10 +41,10 @@ class Relay {
  private:
   using Clock = std::chrono::steady_clock;
   struct Direction {
-    std::string pending;     // read, allowed, not yet written
-    std::size_t at = 0;      // so much of it is written
-    bool end = false;        // nothing more will be read
-    bool closed = false;     // the end was passed on, or the receiver is gone
+    std::string pending;  // read, allowed, not yet written
+    std::size_t at = 0;   // so much of it is written
+    bool end = false;     // nothing more will be read
+    bool closed = false;  // the end was passed on, or the receiver is gone
     std::uint64_t bytes = 0;
     bool waiting() const { return at < pending.size(); }
   };
@@ -68,7 +68,7 @@ class Relay {
   loop::FdWatch client_watch_, server_watch_;
   loop::Timer timer_;
   Direction out_, in_;
-  std::string held_;        // from the client, not approved yet
+  std::string held_;         // from the client, not approved yet
   bool client_end_ = false;  // the client ended its side
   bool discard_ = false;     // what the client still sends is read and thrown away
   bool draining_ = false;    // the client has everything; wait for its end so that close() does not reset

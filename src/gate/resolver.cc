@@ -25,7 +25,8 @@ Result<std::vector<Address>> look_up(const std::string& name) {
   hints.ai_flags = AI_ADDRCONFIG;
   addrinfo* list = nullptr;
   if (const int error = ::getaddrinfo(name.c_str(), nullptr, &hints, &list); error != 0)
-    return fail(error == EAI_AGAIN ? ErrorKind::kUnavailable : ErrorKind::kNotFound, std::string("the name cannot be resolved: ") + ::gai_strerror(error));
+    return fail(error == EAI_AGAIN ? ErrorKind::kUnavailable : ErrorKind::kNotFound,
+                std::string("the name cannot be resolved: ") + ::gai_strerror(error));
   std::vector<Address> found;
   for (const addrinfo* each = list; each != nullptr && found.size() < kMaxAddresses; each = each->ai_next) {
     Address address;

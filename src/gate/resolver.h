@@ -19,8 +19,8 @@ class Resolver {
   virtual void resolve(std::string name, Done done) = 0;
 };
 
-// getaddrinfo on a few threads with a bounded queue (kUnavailable when it is full). A thread that hangs in the C library when the
-// resolver is destroyed is left behind and ends by itself.
+// getaddrinfo on a few threads with a bounded queue (kUnavailable when it is full). A thread that hangs in the C
+// library when the resolver is destroyed is left behind and ends by itself.
 std::shared_ptr<Resolver> make_system_resolver(std::size_t threads = 8, std::size_t max_queued = 512);
 
 }  // namespace locki::gate

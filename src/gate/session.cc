@@ -42,16 +42,23 @@ std::string as_rule_target(const Endpoint& endpoint) {
 std::string refusal_text(const Policy& policy, const Endpoint& target, const Decision& decision) {
   const std::string shown = as_rule_target(target);
   if (policy.mode == Mode::kOff) return fmt::format("{} is out of reach: the network is switched off", shown);
-  if (decision.rule == "no service") return fmt::format("{} is not a service that the user has named in the config ([net.services])", shown);
+  if (decision.rule == "no service")
+    return fmt::format("{} is not a service that the user has named in the config ([net.services])", shown);
   if (!decision.source.empty()) return fmt::format("{} is denied by the rule \"{}\"", shown, decision.rule);
   if (policy.mode == Mode::kOpen) return fmt::format("{} is refused: {}", shown, decision.reason);
-  return fmt::format("{0} is not on the allow list; the user can allow it on the host with: locki net allow {0}", shown);
+  return fmt::format("{0} is not on the allow list; the user can allow it on the host with: locki net allow {0}",
+                     shown);
 }
 
 }  // namespace
 
 Session::Session(SessionHost& host, std::uint64_t id, std::uint64_t listener, std::string origin, sys::Fd client)
-    : host_(host), id_(id), listener_(listener), origin_(std::move(origin)), begun_(std::chrono::steady_clock::now()), client_(std::move(client)) {}
+    : host_(host),
+      id_(id),
+      listener_(listener),
+      origin_(std::move(origin)),
+      begun_(std::chrono::steady_clock::now()),
+      client_(std::move(client)) {}
 
 void Session::start() {
   tune(client_.get());
@@ -132,7 +139,9 @@ void Session::use_addresses(std::vector<Address> addresses) {
       return why.has_value();
     });
     if (addresses.empty())
-      return refuse(fmt::format("{} is at {}, which can never be reached: {}", head_.target.host.name, refused, why_refused), refused);
+      return refuse(
+          fmt::format("{} is at {}, which can never be reached: {}", head_.target.host.name, refused, why_refused),
+          refused);
   }
   addresses_ = order_of_attempts(addresses);
   state_ = State::kConnecting;
@@ -159,8 +168,10 @@ void Session::connect_next() {
     server_watch_ = std::move(*watched);
     // A share of the time for each address that is left, so that one black hole does not use it all up.
     const auto share = host_.limits().connect_time / static_cast<int>(addresses_.size() + 1);
-    if (!addresses_.empty()) set_deadline(share, [this] { connect_next(); });
-    else set_deadline(share, [this] { fail_with(504, "connecting took too long"); });
+    if (!addresses_.empty())
+      set_deadline(share, [this] { connect_next(); });
+    else
+      set_deadline(share, [this] { fail_with(504, "connecting took too long"); });
     return;
   }
   fail_with(502, last_error_.empty() ? "cannot connect" : last_error_);
@@ -182,7 +193,8 @@ void Session::ask_upstream() {
   const std::string request = connect_for_upstream(head_.target, proxy_->authorization);
   const Transfer sent = transmit(server_.get(), request);
   // It fits into the buffer of a connection that is new.
-  if (sent.state != Transfer::State::kDone || sent.size != request.size()) return fail_with(502, "the upstream proxy takes no request");
+  if (sent.state != Transfer::State::kDone || sent.size != request.size())
+    return fail_with(502, "the upstream proxy takes no request");
   auto watched = watch(server_.get(), {.read = true}, &Session::read_upstream);
   if (!watched) return fail_with(502, watched.error().message());
   server_watch_ = std::move(*watched);
@@ -197,7 +209,8 @@ void Session::read_upstream() {
   reply_.append(scratch.data(), got.size);
   const ReplyHead reply = parse_reply_head(reply_);
   if (reply.state == HeadResult::State::kIncomplete && reply_.size() < kMaxReply) return;
-  if (reply.state != HeadResult::State::kComplete) return fail_with(502, "the upstream proxy does not answer as a proxy");
+  if (reply.state != HeadResult::State::kComplete)
+    return fail_with(502, "the upstream proxy does not answer as a proxy");
   if (reply.status / 100 != 2) return fail_with(502, fmt::format("the upstream proxy answered {}", reply.status));
   server_watch_.cancel();
   start_relay("HTTP/1.1 200 Connection established\r\n\r\n" + reply_.substr(reply.size));
@@ -208,8 +221,13 @@ void Session::start_relay(std::string to_client) {
   deadline_.cancel();
   record(Event::kOpened, decision_.reason);
   const GateLimits& limits = host_.limits();
-  Relay::Setup setup{.client = std::move(client_), .server = std::move(server_), .to_client = std::move(to_client), .idle = limits.idle_time,
-                     .half_closed_idle = limits.half_closed_idle_time, .filter_time = limits.head_time, .scratch = host_.scratch()};
+  Relay::Setup setup{.client = std::move(client_),
+                     .server = std::move(server_),
+                     .to_client = std::move(to_client),
+                     .idle = limits.idle_time,
+                     .half_closed_idle = limits.half_closed_idle_time,
+                     .filter_time = limits.head_time,
+                     .scratch = host_.scratch()};
   setup.from_client = std::move(received_);
   setup.single_response = !head_.connect;
   if (!head_.connect) {
@@ -219,7 +237,8 @@ void Session::start_relay(std::string to_client) {
     setup.filter = make_tls_filter(head_.target.host, head_.target.port == 443);
   }
   head_.headers.clear();
-  relay_ = std::make_unique<Relay>(host_.loop(), std::move(setup), [this](const Relay::End& end) { on_relay_end(end); });
+  relay_ =
+      std::make_unique<Relay>(host_.loop(), std::move(setup), [this](const Relay::End& end) { on_relay_end(end); });
   relay_->start();
 }
 
@@ -229,7 +248,9 @@ void Session::on_relay_end(const Relay::End& end) {
 }
 
 void Session::recheck() {
-  if (state_ != State::kResolving && state_ != State::kConnecting && state_ != State::kUpstream && state_ != State::kRelaying) return;
+  if (state_ != State::kResolving && state_ != State::kConnecting && state_ != State::kUpstream &&
+      state_ != State::kRelaying)
+    return;
   Decision now = decide(host_.policy(), head_.target);
   if (now.allowed && now.service == decision_.service) return;
   decision_ = std::move(now);
@@ -293,9 +314,16 @@ void Session::set_deadline(std::chrono::milliseconds limit, std::function<void()
 
 void Session::record(Event event, std::string_view reason, std::string address) {
   const auto now = std::chrono::steady_clock::now();
-  AuditRecord entry{.event = event, .time = std::chrono::system_clock::now(), .connection = id_, .origin = origin_, .host = head_.target.host.name,
-                    .port = head_.target.port, .address = address.empty() ? connected_to_ : std::move(address), .rule = decision_.rule,
-                    .reason = std::string(reason), .duration = std::chrono::duration_cast<std::chrono::milliseconds>(now - begun_)};
+  AuditRecord entry{.event = event,
+                    .time = std::chrono::system_clock::now(),
+                    .connection = id_,
+                    .origin = origin_,
+                    .host = head_.target.host.name,
+                    .port = head_.target.port,
+                    .address = address.empty() ? connected_to_ : std::move(address),
+                    .rule = decision_.rule,
+                    .reason = std::string(reason),
+                    .duration = std::chrono::duration_cast<std::chrono::milliseconds>(now - begun_)};
   if (proxy_ != nullptr && !connected_to_.empty()) entry.address = "upstream " + connected_to_;
   if (relay_) {
     entry.bytes_out = relay_->bytes_out();

@@ -1,5 +1,5 @@
-// One connection of a client, from its first byte to its last: head, decision, addresses, connection, relay. Loop thread only; internal
-// to the gate.
+// One connection of a client, from its first byte to its last: head, decision, addresses, connection, relay. Loop
+// thread only; internal to the gate.
 #pragma once
 
 #include <memory>

@@ -50,7 +50,8 @@ Sniffed parse_server_name(std::string_view extension) {
   const auto type = names.number(1);
   const auto name = names.vector(2);
   // RFC 6066 allows one name of each type, and there is one type.
-  if (!type || *type != kHostNameType || !name || name->empty() || !names.empty()) return malformed("the server name list is malformed");
+  if (!type || *type != kHostNameType || !name || name->empty() || !names.empty())
+    return malformed("the server name list is malformed");
   return {.state = State::kHello, .server_name = std::string(*name)};
 }
 
@@ -61,7 +62,8 @@ Sniffed parse_hello(std::string_view body) {
   const auto session = reader.vector(1);
   const auto ciphers = reader.vector(2);
   const auto compression = reader.vector(1);
-  if (!version || *version >> 8 != 3 || !random || !session || session->size() > 32 || !ciphers || ciphers->empty() || !compression)
+  if (!version || *version >> 8 != 3 || !random || !session || session->size() > 32 || !ciphers || ciphers->empty() ||
+      !compression)
     return malformed("the ClientHello is malformed");
   Sniffed result{.state = State::kHello};
   if (reader.empty()) return result;  // no extensions: TLS 1.0 allows that
@@ -96,7 +98,8 @@ Sniffed sniff_client_hello(std::string_view bytes) {
     if (bytes.size() < kRecordHeader) return {.need = before + kRecordHeader};
     Reader header(bytes.substr(0, kRecordHeader));
     const auto type = header.number(1), version = header.number(2), size = header.number(2);
-    if (*type != kHandshakeRecord || *version >> 8 != 3) return malformed("the ClientHello is cut short by another record");
+    if (*type != kHandshakeRecord || *version >> 8 != 3)
+      return malformed("the ClientHello is cut short by another record");
     if (*size == 0 || *size > kMaxRecord) return malformed("a TLS record has an impossible length");
     const std::string_view fragment = bytes.substr(kRecordHeader, *size);
     message += fragment;

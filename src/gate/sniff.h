@@ -1,5 +1,5 @@
-// Reads the server name out of a TLS ClientHello without taking part in the handshake. Pure and bounded; RFC 8446 section 4.1.2, RFC 6066
-// section 3. A hello may be spread over several records.
+// Reads the server name out of a TLS ClientHello without taking part in the handshake. Pure and bounded; RFC 8446
+// section 4.1.2, RFC 6066 section 3. A hello may be spread over several records.
 #pragma once
 
 #include <string>

@@ -65,7 +65,8 @@ Result<sys::Fd> accept_nonblocking(int listener) {
   if (fd) return fd;
   const int error = errno;
   if (error == EAGAIN || error == EWOULDBLOCK) return fail(ErrorKind::kUnavailable, "nobody is waiting");
-  if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) return fail(ErrorKind::kNoSpace, "out of descriptors");
+  if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM)
+    return fail(ErrorKind::kNoSpace, "out of descriptors");
   return fail_errno(error, "cannot accept a connection");
 }
 

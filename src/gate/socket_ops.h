@@ -27,11 +27,12 @@ struct Connecting {
 Result<Connecting> start_connect(const Address& address, std::uint16_t port);
 int connect_error(int fd);  // an errno value, 0 for connected
 
-// accept4, non-blocking and close-on-exec. kUnavailable: nobody is waiting; kNoSpace: out of descriptors; else the connection was lost.
+// accept4, non-blocking and close-on-exec. kUnavailable: nobody is waiting; kNoSpace: out of descriptors; else the
+// connection was lost.
 Result<sys::Fd> accept_nonblocking(int listener);
 
-void end_sending(int fd);          // FIN
-void reset_on_close(int fd);       // the coming close sends RST: the peer must not take a broken stream for a finished one
-void tune(int fd);                 // no delay, keep-alive probes; ignored on sockets that have none
+void end_sending(int fd);     // FIN
+void reset_on_close(int fd);  // the coming close sends RST: the peer must not take a broken stream for a finished one
+void tune(int fd);            // no delay, keep-alive probes; ignored on sockets that have none
 
 }  // namespace locki::gate

@@ -24,7 +24,8 @@ std::optional<std::string> percent_decode(std::string_view text) {
 
 std::string value_of(const std::map<std::string, std::string>& environment, std::initializer_list<const char*> names) {
   for (const char* name : names)
-    if (const auto found = environment.find(name); found != environment.end() && !trim(found->second).empty()) return std::string(trim(found->second));
+    if (const auto found = environment.find(name); found != environment.end() && !trim(found->second).empty())
+      return std::string(trim(found->second));
   return "";
 }
 
@@ -41,7 +42,9 @@ const UpstreamProxy* Upstream::select(const Endpoint& target, bool connect) cons
     const std::string& host = target.host.name;
     if (name.empty()) continue;
     if (host == name) return nullptr;
-    if (!target.host.address && host.size() > name.size() && host.ends_with(name) && host[host.size() - name.size() - 1] == '.') return nullptr;
+    if (!target.host.address && host.size() > name.size() && host.ends_with(name) &&
+        host[host.size() - name.size() - 1] == '.')
+      return nullptr;
   }
   return &*proxy;
 }
@@ -51,11 +54,13 @@ Result<UpstreamProxy> parse_upstream(std::string_view url) {
   const std::string whole = url.find("://") == url.npos ? "http://" + std::string(url) : std::string(url);
   auto parts = parse_url(whole);
   if (!parts || parts->scheme != "http")
-    return fail(ErrorKind::kUsage, "the host's proxy cannot be used: only http://HOST:PORT is understood", "set http_proxy and https_proxy, or upstream in the config");
+    return fail(ErrorKind::kUsage, "the host's proxy cannot be used: only http://HOST:PORT is understood",
+                "set http_proxy and https_proxy, or upstream in the config");
   UpstreamProxy proxy{.endpoint = std::move(parts->endpoint)};
   if (!parts->user_info.empty()) {
     const auto secret = percent_decode(parts->user_info);
-    if (!secret) return fail(ErrorKind::kUsage, "the user and password of the host's proxy are not percent-encoded properly");
+    if (!secret)
+      return fail(ErrorKind::kUsage, "the user and password of the host's proxy are not percent-encoded properly");
     proxy.authorization = "Basic " + base64(as_bytes(*secret));
   }
   return proxy;

@@ -1,5 +1,5 @@
-// The proxy that the host itself has to use, if any: the gate then chains through it. Names are checked as always; addresses cannot be,
-// because the upstream proxy resolves them.
+// The proxy that the host itself has to use, if any: the gate then chains through it. Names are checked as always;
+// addresses cannot be, because the upstream proxy resolves them.
 #pragma once
 
 #include <map>
@@ -26,7 +26,8 @@ struct Upstream {
 
 // "http://user:secret@proxy.example.org:3128". kUsage for another scheme.
 Result<UpstreamProxy> parse_upstream(std::string_view url);
-// From http_proxy, https_proxy, all_proxy, no_proxy (lower case first, then upper case; HTTP_PROXY only in lower case, as curl does).
+// From http_proxy, https_proxy, all_proxy, no_proxy (lower case first, then upper case; HTTP_PROXY only in lower case,
+// as curl does).
 Result<Upstream> upstream_from_environment(const std::map<std::string, std::string>& environment);
 
 }  // namespace locki::gate

@@ -1,7 +1,7 @@
-// An event loop: timers, descriptors that become ready, signals, and work posted from other threads. One thread runs it; everything
-// but post() and stop() belongs to that thread (or to the time before run()). Handles cancel in their destructor and may be destroyed
-// inside their own callback; they must go before the loop does. A callback that throws is logged and the loop goes on.
-// Built on boost::asio::io_context, which appears in loop.cc only.
+// An event loop: timers, descriptors that become ready, signals, and work posted from other threads. One thread runs
+// it; everything but post() and stop() belongs to that thread (or to the time before run()). Handles cancel in their
+// destructor and may be destroyed inside their own callback; they must go before the loop does. A callback that throws
+// is logged and the loop goes on. Built on boost::asio::io_context, which appears in loop.cc only.
 #pragma once
 
 #include <chrono>
@@ -35,8 +35,8 @@ class Timer {
   std::shared_ptr<State> state_;
 };
 
-// A watched descriptor, which stays the caller's: destroy the watch before closing the descriptor. At most one watch a descriptor.
-// Level-triggered: the callback comes again as long as the descriptor is ready and the interest stands.
+// A watched descriptor, which stays the caller's: destroy the watch before closing the descriptor. At most one watch a
+// descriptor. Level-triggered: the callback comes again as long as the descriptor is ready and the interest stands.
 class FdWatch {
  public:
   FdWatch() = default;
@@ -76,8 +76,8 @@ class Loop {
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
-  void run();   // until stop(); a loop that was stopped stays stopped
-  void stop();  // from any thread; also before run()
+  void run();                             // until stop(); a loop that was stopped stays stopped
+  void stop();                            // from any thread; also before run()
   void post(std::function<void()> work);  // from any thread; runs on the loop's thread, in order
 
   Timer after(std::chrono::milliseconds delay, std::function<void()> callback);

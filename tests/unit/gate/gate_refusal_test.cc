@@ -14,7 +14,9 @@ class GateRefusal : public GateTest {};
 TEST_F(GateRefusal, AHostThatNobodyAllowed) {
   start();
   const std::string answer = ask("CONNECT Evil.example:443 HTTP/1.1\r\n\r\n");
-  const std::string sentence = "locki: evil.example is not on the allow list; the user can allow it on the host with: locki net allow evil.example";
+  const std::string sentence =
+      "locki: evil.example is not on the allow list; the user can allow it on the host with: locki net allow "
+      "evil.example";
   EXPECT_TRUE(answer.starts_with("HTTP/1.1 403 " + sentence + "\r\n")) << answer;
   EXPECT_TRUE(answer.ends_with("\r\n\r\n" + sentence + "\n")) << answer;
   const AuditRecord seen = record(Event::kRefused);
@@ -22,18 +24,23 @@ TEST_F(GateRefusal, AHostThatNobodyAllowed) {
   EXPECT_EQ(seen.port, 443);
   EXPECT_EQ(seen.rule, "no rule");
   EXPECT_EQ(seen.origin, "test");
-  EXPECT_NE(ask("GET http://evil.example:8080/ HTTP/1.1\r\n\r\n").find("locki net allow evil.example:8080"), std::string::npos);
+  EXPECT_NE(ask("GET http://evil.example:8080/ HTTP/1.1\r\n\r\n").find("locki net allow evil.example:8080"),
+            std::string::npos);
   EXPECT_TRUE(none_open_soon());
 }
 
 TEST_F(GateRefusal, ANameThatResolvesToAForbiddenAddress) {
   Server bait([](Peer&) {});
   rules("allow .example:*");
-  resolver->names = {{"a.example", {"127.0.0.1"}}, {"b.example", {"10.0.0.1", "::1"}}, {"c.example", {"::ffff:169.254.169.254"}},
-                     {"d.example", {"2002:7f00:1::1"}}, {"e.example", {"64:ff9b::7f00:1"}}};
+  resolver->names = {{"a.example", {"127.0.0.1"}},
+                     {"b.example", {"10.0.0.1", "::1"}},
+                     {"c.example", {"::ffff:169.254.169.254"}},
+                     {"d.example", {"2002:7f00:1::1"}},
+                     {"e.example", {"64:ff9b::7f00:1"}}};
   start();
   for (const char* host : {"a.example", "b.example", "c.example", "d.example", "e.example"}) {
-    const std::string answer = ask("CONNECT " + std::string(host) + ":" + std::to_string(bait.port()) + " HTTP/1.1\r\n\r\n");
+    const std::string answer =
+        ask("CONNECT " + std::string(host) + ":" + std::to_string(bait.port()) + " HTTP/1.1\r\n\r\n");
     EXPECT_TRUE(answer.starts_with("HTTP/1.1 403 ")) << answer;
     EXPECT_NE(answer.find("can never be reached"), std::string::npos) << answer;
   }
@@ -140,7 +147,8 @@ class GateSni : public GateTest {
       leaked += data;
       peer.send("pong");
     });
-    config.upstream.https = parse_upstream("http://user:pw@127.0.0.1:" + std::to_string(upstream_server->port())).value();
+    config.upstream.https =
+        parse_upstream("http://user:pw@127.0.0.1:" + std::to_string(upstream_server->port())).value();
     rules("allow .example:*");
     start();
   }
@@ -163,13 +171,15 @@ TEST_F(GateSni, TheRightNamePassesAndTheUpstreamIsAskedByName) {
   peer.send(hello.substr(30));
   EXPECT_EQ(peer.receive_exactly(4), "pong");
   EXPECT_EQ(seen(leaked), hello);
-  EXPECT_EQ(seen(upstream_heads), "CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\nProxy-Authorization: Basic dXNlcjpwdw==\r\n\r\n");
+  EXPECT_EQ(seen(upstream_heads),
+            "CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\nProxy-Authorization: Basic dXNlcjpwdw==\r\n\r\n");
   EXPECT_NE(record(Event::kOpened).address.find("upstream"), std::string::npos);
 }
 
 TEST_F(GateSni, AnotherNameIsClosedAndLoggedAndReachesNobody) {
-  for (const std::string& hello : {client_hello("b.example"), client_hello(""), client_hello("a.example."), client_hello(std::string("a.example\0", 10)),
-                                   std::string("GET / HTTP/1.1\r\n\r\n")}) {
+  for (const std::string& hello :
+       {client_hello("b.example"), client_hello(""), client_hello("a.example."),
+        client_hello(std::string("a.example\0", 10)), std::string("GET / HTTP/1.1\r\n\r\n")}) {
     Peer peer = tunnel("a.example:443");
     peer.send(hello);
     EXPECT_EQ(peer.receive_all(), "");

@@ -76,9 +76,10 @@ TEST_F(GateRelay, PlainHttpIsRewrittenAndOnlyOneRequestPasses) {
   });
   service("model", server.port());
   start();
-  const std::string answer = ask(
-      "POST http://model.locki.internal/v1?x HTTP/1.1\r\nHost: other\r\nProxy-Connection: keep-alive\r\nContent-Length: 5\r\n\r\nhello"
-      "GET http://model.locki.internal/smuggled HTTP/1.1\r\n\r\n");
+  const std::string answer =
+      ask("POST http://model.locki.internal/v1?x HTTP/1.1\r\nHost: other\r\nProxy-Connection: "
+          "keep-alive\r\nContent-Length: 5\r\n\r\nhello"
+          "GET http://model.locki.internal/smuggled HTTP/1.1\r\n\r\n");
   EXPECT_EQ(answer, kOk);
   EXPECT_TRUE(none_open_soon());
   for (int i = 0; i < 200; ++i) {
@@ -87,7 +88,8 @@ TEST_F(GateRelay, PlainHttpIsRewrittenAndOnlyOneRequestPasses) {
     if (!seen.empty()) break;
   }
   const std::lock_guard lock(mutex);
-  EXPECT_EQ(seen, "POST /v1?x HTTP/1.1\r\nHost: model.locki.internal\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello");
+  EXPECT_EQ(seen,
+            "POST /v1?x HTTP/1.1\r\nHost: model.locki.internal\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello");
 }
 
 TEST_F(GateRelay, AChunkedUploadAndALongAnswerToAPipeliningClient) {
@@ -100,9 +102,9 @@ TEST_F(GateRelay, AChunkedUploadAndALongAnswerToAPipeliningClient) {
   service("model", server.port());
   start();
   // The second request stays unread; that must not reset the connection before the answer's tail is out.
-  const std::string answer = ask(
-      "POST http://model.locki.internal/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n"
-      "GET http://model.locki.internal/2 HTTP/1.1\r\n\r\n");
+  const std::string answer =
+      ask("POST http://model.locki.internal/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n"
+          "GET http://model.locki.internal/2 HTTP/1.1\r\n\r\n");
   EXPECT_EQ(answer.size(), body.size() + 38);
 }
 
@@ -195,7 +197,8 @@ TEST_F(GateRelay, TwoHundredTunnelsAtOnce) {
   std::vector<Peer> peers;
   for (int i = 0; i < 200; ++i) peers.push_back(tunnel("model.locki.internal:443"));
   for (std::size_t i = 0; i < peers.size(); ++i) peers[i].send("this is " + std::to_string(1000 + i));
-  for (std::size_t i = 0; i < peers.size(); ++i) ASSERT_EQ(peers[i].receive_exactly(12), "this is " + std::to_string(1000 + i));
+  for (std::size_t i = 0; i < peers.size(); ++i)
+    ASSERT_EQ(peers[i].receive_exactly(12), "this is " + std::to_string(1000 + i));
   EXPECT_EQ(gate->stats().open, 200u);
   peers.clear();
   EXPECT_TRUE(none_open_soon());
@@ -259,7 +262,8 @@ TEST_F(GateRelay, TheLogIsJsonLinesAndPrivate) {
   EXPECT_NE(text.find(R"("event":"refused")"), std::string::npos) << text;
   EXPECT_NE(text.find(R"("host":"evil.example","port":443)"), std::string::npos) << text;
   EXPECT_TRUE(text.ends_with("}\n"));
-  EXPECT_EQ(std::filesystem::status(config.log_path).permissions(), std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+  EXPECT_EQ(std::filesystem::status(config.log_path).permissions(),
+            std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
 }
 
 TEST(AuditLog, RotatesAndKeepsAFew) {
@@ -270,7 +274,8 @@ TEST(AuditLog, RotatesAndKeepsAFew) {
   EXPECT_TRUE(std::filesystem::exists(path.string() + ".1"));
   EXPECT_TRUE(std::filesystem::exists(path.string() + ".2"));
   EXPECT_FALSE(std::filesystem::exists(path.string() + ".3"));
-  for (const std::string& name : {path.string(), path.string() + ".1", path.string() + ".2"}) EXPECT_LE(std::filesystem::file_size(name), 2000u);
+  for (const std::string& name : {path.string(), path.string() + ".1", path.string() + ".2"})
+    EXPECT_LE(std::filesystem::file_size(name), 2000u);
   const std::string text = sys::read_file(path).value();
   EXPECT_NE(text.find("h99.example"), std::string::npos);
   EXPECT_EQ(text.find('\x1b'), std::string::npos);

@@ -19,19 +19,22 @@ inline std::string server_name_extension(std::string_view name) {
 
 // The handshake message; `extensions` already encoded, without their common length.
 inline std::string client_hello_message(std::string_view extensions) {
-  const std::string body = "\x03\x03" + std::string(32, 'r') + vec("", 1) + vec("\x13\x01", 2) + vec(std::string(1, '\0'), 1) + vec(extensions, 2);
+  const std::string body = "\x03\x03" + std::string(32, 'r') + vec("", 1) + vec("\x13\x01", 2) +
+                           vec(std::string(1, '\0'), 1) + vec(extensions, 2);
   return "\x01" + vec(body, 3);
 }
 
 inline std::string records(std::string_view message, std::size_t fragment) {
   std::string bytes;
-  for (std::size_t at = 0; at < message.size(); at += fragment) bytes += "\x16\x03\x01" + vec(message.substr(at, fragment), 2);
+  for (std::size_t at = 0; at < message.size(); at += fragment)
+    bytes += "\x16\x03\x01" + vec(message.substr(at, fragment), 2);
   return bytes;
 }
 
 inline std::string client_hello(std::string_view name) {
   const std::string other = number(0x002b, 2) + vec("\x02\x03\x04", 2);
-  const std::string extensions = other + (name.empty() ? "" : server_name_extension(name)) + number(0xff01, 2) + vec(std::string(1, '\0'), 2);
+  const std::string extensions =
+      other + (name.empty() ? "" : server_name_extension(name)) + number(0xff01, 2) + vec(std::string(1, '\0'), 2);
   return records(client_hello_message(extensions), 1 << 14);
 }
 

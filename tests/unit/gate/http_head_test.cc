@@ -19,7 +19,8 @@ int status_of(std::string_view text) {
 }
 
 TEST(RequestHead, Connect) {
-  const RequestHead head = good("CONNECT Api.Example.ORG:443 HTTP/1.1\r\nHost: whatever\r\nProxy-Authorization: Basic eA==\r\n\r\n");
+  const RequestHead head =
+      good("CONNECT Api.Example.ORG:443 HTTP/1.1\r\nHost: whatever\r\nProxy-Authorization: Basic eA==\r\n\r\n");
   EXPECT_TRUE(head.connect);
   EXPECT_EQ(head.target.to_string(), "api.example.org:443");
   EXPECT_EQ(parse_request_head("CONNECT a.example:443 HTTP/1.1\r\n\r\nrest").size, 34u);
@@ -27,18 +28,24 @@ TEST(RequestHead, Connect) {
 
 TEST(RequestHead, AbsoluteFormBecomesOriginForm) {
   const RequestHead head = good(
-      "GET http://A.Example:80/x/y?z=1#frag HTTP/1.1\r\nHost: evil.example\r\nAccept: */*\r\nConnection: keep-alive, X-Private\r\nX-Private: 1\r\n"
-      "Proxy-Connection: keep-alive\r\nProxy-Authorization: secret\r\nTE: trailers\r\nUpgrade: h2c\r\nKeep-Alive: 5\r\n\r\n");
-  EXPECT_EQ(head_for_origin(head), "GET /x/y?z=1 HTTP/1.1\r\nHost: a.example\r\nAccept: */*\r\nConnection: close\r\n\r\n");
+      "GET http://A.Example:80/x/y?z=1#frag HTTP/1.1\r\nHost: evil.example\r\nAccept: */*\r\nConnection: keep-alive, "
+      "X-Private\r\nX-Private: 1\r\n"
+      "Proxy-Connection: keep-alive\r\nProxy-Authorization: secret\r\nTE: trailers\r\nUpgrade: h2c\r\nKeep-Alive: "
+      "5\r\n\r\n");
+  EXPECT_EQ(head_for_origin(head),
+            "GET /x/y?z=1 HTTP/1.1\r\nHost: a.example\r\nAccept: */*\r\nConnection: close\r\n\r\n");
   EXPECT_EQ(head_for_upstream(head, "Basic eA=="),
-            "GET http://a.example/x/y?z=1 HTTP/1.1\r\nHost: a.example\r\nAccept: */*\r\nProxy-Authorization: Basic eA==\r\nConnection: close\r\n\r\n");
+            "GET http://a.example/x/y?z=1 HTTP/1.1\r\nHost: a.example\r\nAccept: */*\r\nProxy-Authorization: Basic "
+            "eA==\r\nConnection: close\r\n\r\n");
   EXPECT_EQ(good("GET http://a.example HTTP/1.0\r\n\r\n").path, "/");
   EXPECT_EQ(good("GET http://a.example?q HTTP/1.1\r\n\r\n").path, "/?q");
-  EXPECT_NE(head_for_origin(good("GET http://a.example:8080/ HTTP/1.1\r\n\r\n")).find("Host: a.example:8080\r\n"), std::string::npos);
+  EXPECT_NE(head_for_origin(good("GET http://a.example:8080/ HTTP/1.1\r\n\r\n")).find("Host: a.example:8080\r\n"),
+            std::string::npos);
 }
 
 TEST(RequestHead, TheHeadersThatFrameTheBodyCannotBeDropped) {
-  const std::string text = head_for_origin(good("POST http://a.example/ HTTP/1.1\r\nConnection: content-length\r\nContent-Length: 5\r\n\r\n"));
+  const std::string text = head_for_origin(
+      good("POST http://a.example/ HTTP/1.1\r\nConnection: content-length\r\nContent-Length: 5\r\n\r\n"));
   EXPECT_NE(text.find("Content-Length: 5\r\n"), std::string::npos);
 }
 
@@ -70,10 +77,12 @@ TEST(RequestHead, WhatCouldBeReadInTwoWaysIsRefused) {
 }
 
 TEST(RequestHead, TargetsThatAreNotForAProxyAreRefused) {
-  for (const char* target : {"/", "*", "/x", "https://a.example/", "ftp://a.example/", "http://user@a.example/", "http://a.example@b.example/", "http:///x",
-                             "http://a_b.example/", "http://a.example:0/", "http://a.example:/", "http://127.1/", "http://a.example%00.b/", "http://a.example./"})
+  for (const char* target : {"/", "*", "/x", "https://a.example/", "ftp://a.example/", "http://user@a.example/",
+                             "http://a.example@b.example/", "http:///x", "http://a_b.example/", "http://a.example:0/",
+                             "http://a.example:/", "http://127.1/", "http://a.example%00.b/", "http://a.example./"})
     EXPECT_EQ(status_of("GET " + std::string(target) + " HTTP/1.1\r\n\r\n"), 400) << target;
-  for (const char* target : {"a.example", "http://a.example:443", "a.example:443/", "a.example:443:80", "[::1", "a.example:", "a b:443"})
+  for (const char* target :
+       {"a.example", "http://a.example:443", "a.example:443/", "a.example:443:80", "[::1", "a.example:", "a b:443"})
     EXPECT_EQ(status_of("CONNECT " + std::string(target) + " HTTP/1.1\r\n\r\n"), 400) << target;
   EXPECT_EQ(status_of("GET http://a.example/ HTTP/2.0\r\n\r\n"), 505);
   EXPECT_EQ(status_of("GET  http://a.example/ HTTP/1.1\r\n\r\n"), 400);
@@ -111,7 +120,8 @@ TEST(BodyFramer, ChunksInEveryCut) {
 
 TEST(BodyFramer, MalformedChunksAreRefused) {
   const RequestHead head = good("POST http://a.example/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n");
-  for (const char* body : {"x\r\n", "\r\n", "5\nhello", "5\r\nhelloX", "5\r\nhello\n", "-1\r\n", "0x5\r\n", "5 \r\n", "ffffffffffffffffff\r\n", "0\r\n\n", "5\r\nhello\r\r\n"}) {
+  for (const char* body : {"x\r\n", "\r\n", "5\nhello", "5\r\nhelloX", "5\r\nhello\n", "-1\r\n", "0x5\r\n", "5 \r\n",
+                           "ffffffffffffffffff\r\n", "0\r\n\n", "5\r\nhello\r\r\n"}) {
     BodyFramer framer(head);
     EXPECT_FALSE(framer.take(body)) << body;
   }
@@ -130,7 +140,8 @@ TEST(ReplyHead, OnlyWhatAProxyAnswers) {
   EXPECT_EQ(parse_reply_head("HTTP/1.1 200 OK\r\n\r\nrest").status, 200);
   EXPECT_EQ(parse_reply_head("HTTP/1.0 407\r\n\r\n").status, 407);
   EXPECT_EQ(parse_reply_head("HTT").state, State::kIncomplete);
-  for (const char* text : {"SSH-2.0", "HTTP/1.1 20\r\n\r\n", "HTTP/1.1 2000 x\r\n\r\n", "HTTP/1.1  200 x\r\n\r\n", "HTTP/1.\r\n\r\n"})
+  for (const char* text :
+       {"SSH-2.0", "HTTP/1.1 20\r\n\r\n", "HTTP/1.1 2000 x\r\n\r\n", "HTTP/1.1  200 x\r\n\r\n", "HTTP/1.\r\n\r\n"})
     EXPECT_EQ(parse_reply_head(text).state, State::kBad) << text;
 }
 

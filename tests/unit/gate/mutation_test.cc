@@ -1,4 +1,5 @@
-// 100,000 deterministic mutations of good inputs for each parser. Where a real fuzzer is at hand, tests/fuzz does the same better.
+// 100,000 deterministic mutations of good inputs for each parser. Where a real fuzzer is at hand, tests/fuzz does the
+// same better.
 #include <gtest/gtest.h>
 
 #include <random>
@@ -19,12 +20,24 @@ std::string mutated(std::string text, std::mt19937& random) {
   for (std::size_t edits = 1 + below(4); edits > 0; --edits) {
     const std::size_t at = below(text.size() + 1);
     switch (below(6)) {
-      case 0: text.insert(at, 1, kInteresting[below(kInteresting.size())]); break;
-      case 1: if (at < text.size()) text[at] = static_cast<char>(random()); break;
-      case 2: text.erase(at, below(8)); break;
-      case 3: text.insert(at, text.substr(below(text.size()), below(16))); break;
-      case 4: if (at < text.size()) text[at] = static_cast<char>(text[at] ^ (1 << below(8))); break;
-      default: text.resize(below(2) == 0 ? at : text.size()); break;
+      case 0:
+        text.insert(at, 1, kInteresting[below(kInteresting.size())]);
+        break;
+      case 1:
+        if (at < text.size()) text[at] = static_cast<char>(random());
+        break;
+      case 2:
+        text.erase(at, below(8));
+        break;
+      case 3:
+        text.insert(at, text.substr(below(text.size()), below(16)));
+        break;
+      case 4:
+        if (at < text.size()) text[at] = static_cast<char>(text[at] ^ (1 << below(8)));
+        break;
+      default:
+        text.resize(below(2) == 0 ? at : text.size());
+        break;
     }
   }
   return text;
@@ -43,7 +56,9 @@ void hammer(const std::vector<std::string>& seeds, void (*target)(std::string_vi
 }
 
 TEST(Mutation, Hosts) {
-  hammer({"api.example.org", "a.b-c.d:8080", "[2001:db8::1]:443", "192.0.2.1:80", "xn--mnchen-3ya.example", "127.1", "0x7f.1", "https://u:p@a.example:1/x"}, testing::host_target);
+  hammer({"api.example.org", "a.b-c.d:8080", "[2001:db8::1]:443", "192.0.2.1:80", "xn--mnchen-3ya.example", "127.1",
+          "0x7f.1", "https://u:p@a.example:1/x"},
+         testing::host_target);
 }
 
 TEST(Mutation, HttpHeads) {
@@ -57,13 +72,15 @@ TEST(Mutation, HttpHeads) {
 
 TEST(Mutation, ClientHellos) {
   using namespace testing;
-  hammer({client_hello("api.example.org"), client_hello(""), records(client_hello_message(server_name_extension("a.example")), 20)}, sniff_target);
+  hammer({client_hello("api.example.org"), client_hello(""),
+          records(client_hello_message(server_name_extension("a.example")), 20)},
+         sniff_target);
 }
 
 TEST(Mutation, Rules) {
-  hammer({"allow .example.org\ndeny a.example:443 # x\n", "allow [2001:db8::1]:*\nallow *.b.example\n", "allow 203.0.113.7\n",
-          "registry=https://a.example/\nindex-url = http://b.example\n", "deb [a=b] http://a.example x main\nURIs: http://b.example\n c\n",
-          "GOPROXY=https://a.example,direct|x\n"},
+  hammer({"allow .example.org\ndeny a.example:443 # x\n", "allow [2001:db8::1]:*\nallow *.b.example\n",
+          "allow 203.0.113.7\n", "registry=https://a.example/\nindex-url = http://b.example\n",
+          "deb [a=b] http://a.example x main\nURIs: http://b.example\n c\n", "GOPROXY=https://a.example,direct|x\n"},
          testing::rules_target);
 }
 

@@ -1,4 +1,5 @@
-// Real sockets on 127.0.0.1 for the gate's tests: a server whose behaviour is a function, a client with deadlines, a resolver made of a map.
+// Real sockets on 127.0.0.1 for the gate's tests: a server whose behaviour is a function, a client with deadlines, a
+// resolver made of a map.
 #pragma once
 
 #include <arpa/inet.h>
@@ -101,7 +102,8 @@ class Peer {
 
 class Server {
  public:
-  explicit Server(std::function<void(Peer&)> behaviour) : behaviour_(std::move(behaviour)), listener_(listen_local(port_)) {
+  explicit Server(std::function<void(Peer&)> behaviour)
+      : behaviour_(std::move(behaviour)), listener_(listen_local(port_)) {
     thread_ = std::thread([this] {
       for (;;) {
         sys::Fd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
@@ -144,7 +146,8 @@ class FakeResolver : public Resolver {
   void resolve(std::string name, Done done) override {
     if (hang) return;
     const auto found = names.find(name);
-    if (found == names.end()) return done(fail(ErrorKind::kNotFound, "the name cannot be resolved: unknown to the test"));
+    if (found == names.end())
+      return done(fail(ErrorKind::kNotFound, "the name cannot be resolved: unknown to the test"));
     std::vector<Address> addresses;
     for (const std::string& each : found->second) addresses.push_back(Address::parse(each).value());
     done(addresses);
@@ -153,6 +156,10 @@ class FakeResolver : public Resolver {
 
 // A gate with everything around it. Configure, then start().
 class GateTest : public ::testing::Test {
+  // Before the gate, which adds records for as long as it lives.
+  std::mutex mutex_;
+  std::vector<AuditRecord> records_;
+
  protected:
   void start() {
     config.resolver = resolver;
@@ -166,7 +173,8 @@ class GateTest : public ::testing::Test {
     listener = gate->serve(listen_local(port), "test");
   }
   void service(std::string_view name, std::uint16_t target) {
-    config.policy.services.push_back(parse_service(std::string(name) + ".locki.internal", "127.0.0.1:" + std::to_string(target)).value());
+    config.policy.services.push_back(
+        parse_service(std::string(name) + ".locki.internal", "127.0.0.1:" + std::to_string(target)).value());
   }
   void rules(std::string_view text) { config.policy.rules = parse_rules(text, "").value(); }
   Peer client(int receive_buffer = 0) { return Peer::connect(port, receive_buffer); }
@@ -208,10 +216,6 @@ class GateTest : public ::testing::Test {
   std::unique_ptr<Gate> gate;
   Gate::ListenerId listener = 0;
   std::uint16_t port = 0;
-
- private:
-  std::mutex mutex_;
-  std::vector<AuditRecord> records_;
 };
 
 }  // namespace locki::gate::testing

@@ -1,5 +1,5 @@
-// One function a parser: feeds it any bytes and aborts when what comes out breaks the parser's promises. Shared by the mutation test, which
-// runs everywhere, and the fuzz targets, which need clang.
+// One function a parser: feeds it any bytes and aborts when what comes out breaks the parser's promises. Shared by the
+// mutation test, which runs everywhere, and the fuzz targets, which need clang.
 #pragma once
 
 #include <cstdlib>
@@ -21,14 +21,18 @@ inline void require(bool holds) {
 inline void host_target(std::string_view bytes) {
   if (const auto host = parse_host(bytes)) {
     require(!host->name.empty() && host->name.size() <= 253);
-    for (char c : host->name) require((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || (host->address && c == ':'));
+    for (char c : host->name)
+      require((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || (host->address && c == ':'));
     const bool v6 = host->address && host->address->family == Address::Family::kV6;
     require(parse_host(v6 ? "[" + host->name + "]" : host->name).value() == *host);  // canonical
     if (host->address) (void)forbidden(*host->address);
     // What is no literal here must not be one for the C library's lenient parser either: that ends in a number.
-    if (!host->address) require(host->name.back() < '0' || host->name.back() > '9' || host->name.find_first_not_of("0123456789.") != host->name.npos);
+    if (!host->address)
+      require(host->name.back() < '0' || host->name.back() > '9' ||
+              host->name.find_first_not_of("0123456789.") != host->name.npos);
   }
-  if (const auto endpoint = parse_endpoint(bytes, 80)) require(parse_endpoint(endpoint->to_string()).value() == *endpoint);
+  if (const auto endpoint = parse_endpoint(bytes, 80))
+    require(parse_endpoint(endpoint->to_string()).value() == *endpoint);
   (void)parse_url(bytes);
 }
 
@@ -47,19 +51,24 @@ inline void http_target(std::string_view bytes) {
     }
     BodyFramer framer(head);
     const std::string_view rest = bytes.substr(result.size);
-    if (const auto taken = framer.take(rest)) require(*taken <= rest.size() && (framer.done() || *taken == rest.size()));
+    if (const auto taken = framer.take(rest))
+      require(*taken <= rest.size() && (framer.done() || *taken == rest.size()));
   }
-  if (result.state == HeadResult::State::kBad) require(refusal(result.status, result.reason).find("\r\n\r\n") != std::string::npos);
+  if (result.state == HeadResult::State::kBad)
+    require(refusal(result.status, result.reason).find("\r\n\r\n") != std::string::npos);
   const ReplyHead reply = parse_reply_head(bytes);
-  if (reply.state == HeadResult::State::kComplete) require(reply.size <= bytes.size() && reply.status >= 100 && reply.status <= 999);
+  if (reply.state == HeadResult::State::kComplete)
+    require(reply.size <= bytes.size() && reply.status >= 100 && reply.status <= 999);
 }
 
 inline void sniff_target(std::string_view bytes) {
   const Sniffed sniffed = sniff_client_hello(bytes);
   if (sniffed.state == Sniffed::State::kMore) require(sniffed.need > bytes.size());
-  if (sniffed.state == Sniffed::State::kHello) require(bytes.find(sniffed.server_name) != bytes.npos || bytes.size() > sniffed.server_name.size());
+  if (sniffed.state == Sniffed::State::kHello)
+    require(bytes.find(sniffed.server_name) != bytes.npos || bytes.size() > sniffed.server_name.size());
   // A verdict never changes with what follows it, except for more of the same record.
-  if (sniffed.state == Sniffed::State::kNotTls) require(sniff_client_hello(std::string(bytes) + "x").state == Sniffed::State::kNotTls);
+  if (sniffed.state == Sniffed::State::kNotTls)
+    require(sniff_client_hello(std::string(bytes) + "x").state == Sniffed::State::kNotTls);
 }
 
 inline void rules_target(std::string_view bytes) {

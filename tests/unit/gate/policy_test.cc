@@ -8,7 +8,9 @@ namespace locki::gate {
 namespace {
 
 Endpoint endpoint(std::string_view text) { return parse_endpoint(text).value(); }
-Policy policy(std::string_view rules, Mode mode = Mode::kGate) { return {mode, parse_rules(rules, "user").value(), {}}; }
+Policy policy(std::string_view rules, Mode mode = Mode::kGate) {
+  return {mode, parse_rules(rules, "user").value(), {}};
+}
 bool allowed(const Policy& p, std::string_view target) { return decide(p, endpoint(target)).allowed; }
 
 TEST(Policy, WithoutARuleTheGateRefusesAndNamesNoRule) {
@@ -41,7 +43,8 @@ TEST(Policy, AStarRuleMatchesOnlyBeneath) {
 }
 
 TEST(Policy, PortsDefaultToTheWebForAllowAndToAllForDeny) {
-  const Policy p = policy("deny bad.example.org\nallow .example.org\nallow db.example.net:5432\nallow any.example.net:*");
+  const Policy p =
+      policy("deny bad.example.org\nallow .example.org\nallow db.example.net:5432\nallow any.example.net:*");
   EXPECT_TRUE(allowed(p, "a.example.org:80"));
   EXPECT_FALSE(allowed(p, "a.example.org:22"));
   EXPECT_FALSE(allowed(p, "bad.example.org:443"));
@@ -69,7 +72,8 @@ TEST(Policy, OpenAllowsPublicNamesOnAnyPortButNotLocalOnes) {
   const Policy p = policy("deny .example.net", Mode::kOpen);
   EXPECT_TRUE(allowed(p, "whatever.example.org:2222"));
   EXPECT_FALSE(allowed(p, "a.example.net:443"));
-  for (const char* name : {"localhost:80", "printer:80", "a.localhost:80", "nas.local:80", "metadata.google.internal:80", "router.lan:80"})
+  for (const char* name :
+       {"localhost:80", "printer:80", "a.localhost:80", "nas.local:80", "metadata.google.internal:80", "router.lan:80"})
     EXPECT_FALSE(allowed(p, name)) << name;
 }
 
@@ -103,9 +107,10 @@ TEST(Policy, ServicesMustBeUnderTheirDomainAndNameAnAddress) {
 }
 
 TEST(Policy, RulesThatMakeNoSenseAreRefused) {
-  for (const char* line : {"allow", "allow *", "permit a.example.org", "allow a.example.org b", "allow a_b.example.org", "allow a.example.org.",
-                           "allow .1.2.3.4", "allow 127.1", "allow a.example.org:0", "allow a.example.org:99999", "allow https://a.example.org",
-                           "allow ..example.org", "allow model.locki.internal", "allow *.*.example.org"})
+  for (const char* line :
+       {"allow", "allow *", "permit a.example.org", "allow a.example.org b", "allow a_b.example.org",
+        "allow a.example.org.", "allow .1.2.3.4", "allow 127.1", "allow a.example.org:0", "allow a.example.org:99999",
+        "allow https://a.example.org", "allow ..example.org", "allow model.locki.internal", "allow *.*.example.org"})
     EXPECT_FALSE(parse_rule(line, "user")) << line;
   const auto rules = parse_rules("allow a.example.org\n\n# fine\nallow b_c # no\n", "user");
   ASSERT_FALSE(rules);
@@ -114,7 +119,8 @@ TEST(Policy, RulesThatMakeNoSenseAreRefused) {
 }
 
 TEST(Policy, ARulesTextReadsBackAsTheSameRule) {
-  for (const char* line : {"allow a.example.org", "deny .example.org:8443", "allow *.example.org:*", "allow [2001:db8::1]:443", "deny 203.0.113.7"}) {
+  for (const char* line : {"allow a.example.org", "deny .example.org:8443", "allow *.example.org:*",
+                           "allow [2001:db8::1]:443", "deny 203.0.113.7"}) {
     const Rule rule = parse_rule(line, "user").value();
     EXPECT_EQ(rule.to_string(), line);
     EXPECT_EQ(parse_rule(rule.to_string(), "user").value(), rule);
@@ -122,7 +128,8 @@ TEST(Policy, ARulesTextReadsBackAsTheSameRule) {
 }
 
 TEST(Policy, ExplainNamesTheRuleAndWhatWasPassedOver) {
-  const std::string text = explain(policy("allow a.example.org:8443\nallow .example.org"), endpoint("a.example.org:443"));
+  const std::string text =
+      explain(policy("allow a.example.org:8443\nallow .example.org"), endpoint("a.example.org:443"));
   EXPECT_NE(text.find("allowed"), std::string::npos);
   EXPECT_NE(text.find("passed over because of its port: rule 1"), std::string::npos);
   EXPECT_NE(text.find("rule 2 of 2: allow .example.org"), std::string::npos);

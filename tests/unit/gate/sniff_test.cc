@@ -48,17 +48,20 @@ TEST(Sniff, WhatIsNotTlsIsTold) {
 
 TEST(Sniff, ABrokenFormIsRefused) {
   const std::string two_names = server_name_extension("a.example.org") + server_name_extension("b.example.org");
-  const std::string two_in_list = number(0, 2) + vec(vec(number(0, 1) + vec("a.example", 2) + number(0, 1) + vec("b.example", 2), 2), 2);
+  const std::string two_in_list =
+      number(0, 2) + vec(vec(number(0, 1) + vec("a.example", 2) + number(0, 1) + vec("b.example", 2), 2), 2);
   const std::string other_type = number(0, 2) + vec(vec(number(1, 1) + vec("a.example", 2), 2), 2);
   const std::string empty_name = number(0, 2) + vec(vec(number(0, 1) + vec("", 2), 2), 2);
   const std::string behind = number(0, 2) + vec(vec(number(0, 1) + vec("a", 2), 2) + "x", 2);
   const std::string cut = number(0, 2) + number(500, 2) + "x";
   for (const std::string& extensions : {two_names, two_in_list, other_type, empty_name, behind, cut})
     EXPECT_EQ(sniff_client_hello(records(client_hello_message(extensions), 1 << 14)).state, State::kMalformed);
-  // Another message, an alert in between, a second message in the same record, an empty or oversized record, a hello that never ends.
+  // Another message, an alert in between, a second message in the same record, an empty or oversized record, a hello
+  // that never ends.
   EXPECT_EQ(sniff_client_hello(records("\x02" + vec("xxxx", 3), 100)).state, State::kMalformed);
   const std::string message = client_hello_message(server_name_extension("a.example"));
-  EXPECT_EQ(sniff_client_hello(records(message.substr(0, 20), 100) + "\x15\x03\x01" + vec("xx", 2)).state, State::kMalformed);
+  EXPECT_EQ(sniff_client_hello(records(message.substr(0, 20), 100) + "\x15\x03\x01" + vec("xx", 2)).state,
+            State::kMalformed);
   EXPECT_EQ(sniff_client_hello(records(message + message, 1 << 14)).state, State::kMalformed);
   EXPECT_EQ(sniff_client_hello("\x16\x03\x01" + number(0, 2)).state, State::kMalformed);
   EXPECT_EQ(sniff_client_hello("\x16\x03\x01" + number(0xffff, 2)).state, State::kMalformed);

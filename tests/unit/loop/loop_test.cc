@@ -51,13 +51,15 @@ TEST(Loop, AWatchIsLevelTriggeredAndFollowsItsInterest) {
   ASSERT_TRUE(sys::write_all(pair.b.get(), "abc"));
   std::string seen;
   FdWatch watch;
-  watch = loop.watch_fd(pair.a.get(), {.read = true}, [&](Ready ready) {
-    EXPECT_TRUE(ready.read);
-    char c = 0;
-    ASSERT_EQ(::read(pair.a.get(), &c, 1), 1);
-    seen += c;
-    if (seen.size() == 2) watch.want({});  // the third byte is there, but nobody wants it
-  }).value();
+  watch = loop.watch_fd(pair.a.get(), {.read = true},
+                        [&](Ready ready) {
+                          EXPECT_TRUE(ready.read);
+                          char c = 0;
+                          ASSERT_EQ(::read(pair.a.get(), &c, 1), 1);
+                          seen += c;
+                          if (seen.size() == 2) watch.want({});  // the third byte is there, but nobody wants it
+                        })
+              .value();
   Timer end = loop.after(50ms, [&] { loop.stop(); });
   loop.run();
   EXPECT_EQ(seen, "ab");
@@ -67,10 +69,12 @@ TEST(Loop, InterestThatComesBackIsServed) {
   Loop loop;
   auto pair = sys::make_socketpair().value();
   int calls = 0;
-  FdWatch watch = loop.watch_fd(pair.a.get(), {.read = true}, [&](Ready) {
-    ++calls;
-    loop.stop();
-  }).value();
+  FdWatch watch = loop.watch_fd(pair.a.get(), {.read = true},
+                                [&](Ready) {
+                                  ++calls;
+                                  loop.stop();
+                                })
+                      .value();
   watch.want({});
   Timer later = loop.after(10ms, [&] { watch.want({.read = true}); });
   ASSERT_TRUE(sys::write_all(pair.b.get(), "x"));
@@ -83,11 +87,13 @@ TEST(Loop, AHandleMayBeDestroyedInItsOwnCallback) {
   auto pair = sys::make_socketpair().value();
   int calls = 0;
   auto watch = std::make_unique<FdWatch>();
-  *watch = loop.watch_fd(pair.a.get(), {.write = true}, [&](Ready) {
-    ++calls;
-    watch.reset();
-    pair.a.reset();
-  }).value();
+  *watch = loop.watch_fd(pair.a.get(), {.write = true},
+                         [&](Ready) {
+                           ++calls;
+                           watch.reset();
+                           pair.a.reset();
+                         })
+               .value();
   Timer end = loop.after(20ms, [&] { loop.stop(); });
   loop.run();
   EXPECT_EQ(calls, 1);
@@ -116,10 +122,12 @@ TEST(Loop, ACallbackThatThrowsDoesNotEndTheLoop) {
 TEST(Loop, SignalsArrive) {
   Loop loop;
   int seen = 0;
-  SignalWatch watch = loop.watch_signals({SIGUSR1}, [&](int number) {
-    seen = number;
-    loop.stop();
-  }).value();
+  SignalWatch watch = loop.watch_signals({SIGUSR1},
+                                         [&](int number) {
+                                           seen = number;
+                                           loop.stop();
+                                         })
+                          .value();
   loop.post([] { ::raise(SIGUSR1); });
   loop.run();
   EXPECT_EQ(seen, SIGUSR1);
