@@ -254,7 +254,7 @@ Result<State> History::tree(std::string_view version) const {
   return state;
 }
 
-Result<> History::read(std::string_view version, std::string_view path, int out) const {
+Result<> History::read_into(std::string_view version, std::string_view path, int out) const {
   if (!version.empty() && !is_version(version)) return fail(ErrorKind::kUsage, "'" + printable(version) + "' is not a version");
   const std::string object = (version.empty() ? std::string(kStates) : std::string(version)) + ":" + std::string(path);
   TRY_ASSIGN(const sys::Output type, sys::run(command({"cat-file", "-t", object})));

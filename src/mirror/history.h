@@ -49,7 +49,7 @@ class History {
   // Paths of a version with their kinds and executable bits, and sizes; contents are not hashed (all zero).
   Result<State> tree(std::string_view version) const;
   // A file's content (a symlink's target) in a version ("" : the last one), written to a descriptor. kNotFound.
-  Result<> read(std::string_view version, std::string_view path, int out) const;
+  Result<> read_into(std::string_view version, std::string_view path, int out) const;
   // The same in memory, bounded.
   Result<std::string> read(std::string_view version, std::string_view path, std::size_t limit) const;
   // Packs what has accumulated, if it is much.

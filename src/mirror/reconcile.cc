@@ -132,7 +132,7 @@ void add_actions(Lists& lists, const std::string& path, const Decision& d) {
     // What turns from a directory into something else, or back, is removed first and made afterwards: with what lies beneath it, the
     // order of removals does the rest.
     const bool replaces_directory = from && result && is_directory(from) != is_directory(result);
-    if (!result || replaces_directory) lists.removals.push_back({kind, path, *from, std::nullopt, keep, settles && !result});
+    if (!result || replaces_directory) lists.removals.push_back({kind, path, *from, std::nullopt, keep, settles});
     if (!result) return;
     if (replaces_directory) keep.reset(), from = nullptr;
     lists.changes.push_back({kind, path, copy(from), d.result, std::move(keep), settles});

@@ -36,8 +36,8 @@ struct Action {
   std::optional<Entry> from, to;
   // The agent's version that this action makes disappear and that is in no other state: to be kept in the history before.
   std::optional<Entry> keep;
-  // When this is done both sides have `to`, as far as was known: the base may follow. Where both sides have to change it is false: the base
-  // follows when both have.
+  // When this is done the base may become `to`: the other side has it, or (the first half of a change between directory and something else)
+  // has what comes next. Where both sides have to change it is false: the base follows when both have.
   bool settles = true;
   bool operator==(const Action&) const = default;
 };

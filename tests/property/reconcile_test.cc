@@ -28,19 +28,19 @@ struct World {
       RC_ASSERT(parent != side.end());
       RC_ASSERT(parent->second.kind == EntryKind::kDirectory);
     }
-    apply(side, {action.path, to});
+    mirror::apply(side, {action.path, to});
   }
 
   void settle(const Action& action, const std::optional<Entry>& to) {
     const auto h = host.find(action.path), s = sandbox.find(action.path);
     const bool same = (h == host.end()) == (s == sandbox.end()) && (h == host.end() || h->second == s->second);
-    if (action.settles || same) apply(base, {action.path, to});
+    if (action.settles || same) mirror::apply(base, {action.path, to});
   }
 
   void carry_out(const Action& action) {
     if (action.keep && action.kind != Action::Kind::kMerge) kept.insert(action.keep->content);
     switch (action.kind) {
-      case Action::Kind::kAdopt: apply(base, {action.path, action.to}); return;
+      case Action::Kind::kAdopt: mirror::apply(base, {action.path, action.to}); return;
       case Action::Kind::kChangeHost: change(host, action, action.to); break;
       case Action::Kind::kChangeSandbox: change(sandbox, action, action.to); break;
       case Action::Kind::kMerge: {
@@ -51,9 +51,9 @@ struct World {
         }
         kept.insert(action.keep->content);
         kept.insert(action.from->content);
-        apply(host, {action.path, result});
-        apply(sandbox, {action.path, result});
-        apply(base, {action.path, result});
+        mirror::apply(host, {action.path, result});
+        mirror::apply(sandbox, {action.path, result});
+        mirror::apply(base, {action.path, result});
         return;
       }
     }
@@ -292,7 +292,7 @@ TEST(Reconcile, FirstContactHasNoBase) {
 TEST(State, DiffAndApplyAreInverse) {
   const State from{{"a", file("1")}, {"b", file("2")}}, to{{"b", file("3")}, {"c", Entry::directory()}};
   State state = from;
-  apply(state, diff(from, to));
+  mirror::apply(state, diff(from, to));
   EXPECT_EQ(state, to);
   EXPECT_TRUE(diff(to, to).empty());
 }
