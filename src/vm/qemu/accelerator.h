@@ -24,7 +24,7 @@ using ProbeBoot = std::function<Result<std::string>()>;
 Result<AcceleratorFound> choose_accelerator(AcceleratorChoice choice, const std::filesystem::path& cache, std::string_view key,
                                             const ProbeBoot& boot, const ProgressSink& progress);
 
-// The host's kernel release, its CPU model and the VMM's id.
+// The host's kernel release, its CPU model, whether we may open /dev/kvm, and the VMM's id.
 std::string accelerator_key(std::string_view files_id);
 
 // Boots the kernel in the jail and waits for its first words. The run directory is made and removed again.
