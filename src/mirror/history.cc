@@ -221,7 +221,7 @@ Result<std::string> History::keep(std::string_view path, const Entry& entry, int
 
 Result<std::vector<Version>> History::list(std::size_t limit) const {
   TRY_ASSIGN(const std::string out, sys::run_ok(command({"log", "--date-order", "-z", "--format=%H%n%ct%n%s%n%b", "--max-count=" + std::to_string(limit),
-                                                         "--glob=refs/heads/states", "--glob=refs/kept/*", "--"})));
+                                                         "--branches", "--glob=refs/kept/*", "--"})));
   std::vector<Version> versions;
   for (const std::string& record : split(out, '\0')) {
     const auto lines = split_lines(record);

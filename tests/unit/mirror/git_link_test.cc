@@ -1,0 +1,34 @@
+#include "mirror/git_link.h"
+
+#include <gtest/gtest.h>
+
+namespace locki::mirror {
+namespace {
+
+TEST(Tips, Table) {
+  struct Case {
+    const char *base, *host, *sandbox, *refused;
+    TipStep step;
+  };
+  const Case cases[] = {
+      {"a", "a", "a", "", TipStep::kNothing},
+      {"", "a", "a", "", TipStep::kAgree},
+      {"a", "b", "b", "", TipStep::kAgree},
+      {"", "a", "", "", TipStep::kSend},        // a new sandbox
+      {"a", "a", "", "", TipStep::kSend},       // its branch was deleted
+      {"a", "b", "a", "", TipStep::kSend},      // the human committed
+      {"a", "a", "b", "", TipStep::kFetch},     // the agent did
+      {"a", "b", "c", "", TipStep::kFetch},     // both: looked at once it is here
+      {"", "a", "b", "", TipStep::kFetch},
+      {"a", "a", "b", "b", TipStep::kNothing},  // refused: stays inside
+      {"a", "c", "b", "b", TipStep::kSend},     // until the human commits
+      {"a", "a", "c", "b", TipStep::kFetch},    // or the agent makes it good
+      {"a", "", "b", "", TipStep::kHostGone},
+  };
+  for (const Case& c : cases) {
+    EXPECT_EQ(decide_tips({c.base, c.host, c.sandbox, c.refused}), c.step) << c.base << " " << c.host << " " << c.sandbox << " " << c.refused;
+  }
+}
+
+}  // namespace
+}  // namespace locki::mirror
