@@ -87,7 +87,7 @@ void OutputPump::go_on() {
     return read();
   }
   if (waiting_.size() < kMaxHeld) {
-    breath_.after(kBreath, [this] {
+    breath_.after(target_.breath, [this] {
       if (!reading_ && !ended_) read();
     });
   }

@@ -36,13 +36,15 @@ class InputPump {
 //
 // While the descriptor takes nothing, nothing more than kAhead is read, so the command is slowed down. With one exception: incusd sets
 // TCP_USER_TIMEOUT (30 s, shared/tcp/tcp_timeouts.go), so its kernel drops a connection whose window stays shut that long, and the
-// output of `… | less` would be cut off. Therefore one piece is taken every `kBreath` even then, up to kMaxHeld in memory.
+// output of `… | less` would be cut off. Therefore one piece is taken every `breath` even then, up to kMaxHeld in memory.
 class OutputPump {
  public:
+  static constexpr auto kBreath = std::chrono::milliseconds(10'000);
   struct Target {
     int fd = -1;                  // >= 0: there; it is borrowed
     std::string* text = nullptr;  // else there; neither: discarded
     std::size_t limit = 0;        // of the text
+    std::chrono::milliseconds breath = kBreath;
   };
   enum class End {
     kComplete,  // everything was written
@@ -56,8 +58,6 @@ class OutputPump {
       : loop_(loop), socket_(socket), target_(target), on_end_(std::move(on_end)), breath_(loop) {}
   Result<> start();
   bool ended() const { return ended_; }
-
-  static constexpr auto kBreath = std::chrono::milliseconds(10'000);
 
  private:
   void read();

@@ -98,6 +98,7 @@ class FakeExec {
   std::string wait(const std::string& id) {
     std::unique_lock lock(mutex_);
     if (!changed_.wait_for(lock, std::chrono::seconds(1), [&] { return over(); })) return operation_answer(id, 103);
+    told = true;
     return operation_answer(id, 200, "", "{\"return\":" + std::to_string(status_) + "}");
   }
   bool killed() {
@@ -114,6 +115,7 @@ class FakeExec {
     if (auto found = sockets_.find(secret); found != sockets_.end()) found->second->cut();
   }
   std::atomic<std::uint64_t> sent = 0;  // bytes of output given to the client
+  std::atomic<bool> told = false;       // the status
 
   void join() {
     if (runner_.joinable()) runner_.join();
@@ -213,13 +215,10 @@ class FakeIncus {
     tls.on_request = [this](const HttpRequest& request, TlsPeer&) { return answer(request); };
     tls.on_websocket = [this](const HttpRequest& request, WsPeer& socket) {
       const std::size_t at = request.target.find("secret=");
-      if (exec && at != std::string::npos) exec->serve(request.target.substr(at + 7), socket);
+      if (exec && at != std::string::npos) exec.load()->serve(request.target.substr(at + 7), socket);
     };
   }
-  ~FakeIncus() {
-    tls.stop();
-    exec.reset();
-  }
+  ~FakeIncus() { tls.stop(); }
   // "GET /1.0/instances/a": without the query.
   void on(const std::string& method_and_path, Handler handler) {
     const std::lock_guard lock(mutex_);
@@ -234,7 +233,12 @@ class FakeIncus {
   }
 
   FakeTlsServer tls;
-  std::unique_ptr<FakeExec> exec;  // of the last exec request
+  std::atomic<FakeExec*> exec = nullptr;  // of the last exec request
+  // The same, once there is one: for the threads of a test.
+  FakeExec& running() {
+    while (exec == nullptr) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    return *exec;
+  }
 
  private:
   std::string answer(const HttpRequest& request) {
@@ -247,13 +251,16 @@ class FakeIncus {
     }
     if (handler) return handler(request);
     if (name == "POST /1.0/instances/box/exec") {
-      exec = std::make_unique<FakeExec>(*json::parse_object(request.body));
-      return async_answer("e0", exec->fds());
+      const std::lock_guard lock(mutex_);
+      execs_.push_back(std::make_unique<FakeExec>(*json::parse_object(request.body)));
+      exec = execs_.back().get();
+      return async_answer("e0", exec.load()->fds());
     }
-    if (name == "GET /1.0/operations/e0/wait" && exec) return exec->wait("e0");
+    if (name == "GET /1.0/operations/e0/wait" && exec) return exec.load()->wait("e0");
     return error_answer(404, "Not Found");
   }
   std::mutex mutex_;
+  std::vector<std::unique_ptr<FakeExec>> execs_;  // connections may outlive their session
   std::map<std::string, Handler> handlers_;
   std::vector<std::string> seen_;
 };

@@ -28,6 +28,10 @@ class Exec : public testing::Test {
   static ExecRequest shell(std::string script) {
     return {.argv = {"/bin/sh", "-c", std::move(script)}, .environment = {{"PATH", "/usr/bin:/bin"}}};
   }
+  static void wait_for_byte(const sys::Fd& pipe) {
+    std::uint8_t byte = 0;
+    EXPECT_TRUE(sys::read_exact(pipe.get(), &byte, 1));
+  }
   RunOptions options() {
     RunOptions o;
     o.environment = {{"PATH", "/usr/bin:/bin"}};
@@ -71,15 +75,15 @@ TEST_F(Exec, TooMuchOutputInMemoryEndsTheCommand) {
   RunOptions o = options();
   o.max_output = 100'000;
   EXPECT_EQ(client_.run("box", {"/bin/cat", "/dev/zero"}, o).error().kind(), ErrorKind::kNoSpace);
-  EXPECT_TRUE(fake_.exec->wait_over(5s));
+  EXPECT_TRUE(fake_.running().wait_over(5s));
 }
 
 TEST_F(Exec, ATimeoutKillsTheCommand) {
   RunOptions o = options();
-  o.timeout = 200ms;
+  o.timeout = 1500ms;  // long enough for the command to have begun
   EXPECT_EQ(client_.run("box", {"/bin/sleep", "60"}, o).error().kind(), ErrorKind::kTimeout);
-  EXPECT_TRUE(fake_.exec->wait_over(5s));
-  EXPECT_TRUE(fake_.exec->killed());
+  EXPECT_TRUE(fake_.running().wait_over(5s));
+  EXPECT_TRUE(fake_.running().killed());
 }
 
 TEST_F(Exec, PipesFilesAndNullWorkAsDescriptors) {
@@ -108,7 +112,7 @@ TEST_F(Exec, ASlowReaderSlowsTheCommandAndLosesNothing) {
   std::size_t got = 0;
   std::thread reader([&] {
     std::this_thread::sleep_for(700ms);
-    sent_while_stalled = fake_.exec->sent;
+    sent_while_stalled = fake_.running().sent;
     Bytes chunk(1 << 20);
     while (true) {
       const auto n = sys::read_some(out.read.get(), chunk.data(), chunk.size());
@@ -130,7 +134,8 @@ TEST_F(Exec, ASlowReaderSlowsTheCommandAndLosesNothing) {
 TEST_F(Exec, TheStatusIsFetchedWhileTheOutputStillWaits) {
   auto out = *sys::make_pipe();
   std::thread reader([&] {
-    std::this_thread::sleep_for(500ms);
+    while (!fake_.running().told) std::this_thread::sleep_for(5ms);
+    std::this_thread::sleep_for(50ms);
     fake_.on("GET /1.0/operations/e0/wait", test::error_answer(404, "Operation not found"));
     (void)sys::read_all(out.read.get(), 64 << 20);
   });
@@ -201,17 +206,18 @@ TEST_F(Exec, AnOpenInputDoesNotKeepTheCommand) {
 }
 
 TEST_F(Exec, CanBeCancelledFromAnotherThread) {
+  auto out = *sys::make_pipe();
   ExecControl control;
   std::thread canceller([&] {
-    std::this_thread::sleep_for(200ms);
+    wait_for_byte(out.read);
     control.cancel();
   });
-  const auto result = client_.exec("box", {.argv = {"/bin/sleep", "60"}}, {}, control);
+  const auto result = client_.exec("box", shell("echo ready; exec sleep 60"), {.out = out.write.get()}, control);
   canceller.join();
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().kind(), ErrorKind::kCancelled);
-  EXPECT_TRUE(fake_.exec->wait_over(5s));
-  EXPECT_TRUE(fake_.exec->killed());
+  EXPECT_TRUE(fake_.running().wait_over(5s));
+  EXPECT_TRUE(fake_.running().killed());
 }
 
 TEST_F(Exec, ALongLivedHelperTalksOverSocketPairs) {
@@ -232,12 +238,13 @@ TEST_F(Exec, ALongLivedHelperTalksOverSocketPairs) {
 }
 
 TEST_F(Exec, SignalsReachTheCommand) {
+  auto out = *sys::make_pipe();
   ExecControl control;
   std::thread signaller([&] {
-    std::this_thread::sleep_for(300ms);
+    wait_for_byte(out.read);  // the trap is set
     control.signal(SIGTERM);
   });
-  const auto result = client_.exec("box", shell("trap 'exit 42' TERM; while :; do sleep 0.05; done"), {}, control);
+  const auto result = client_.exec("box", shell("trap 'exit 42' TERM; echo ready; while :; do sleep 0.05; done"), {.out = out.write.get()}, control);
   signaller.join();
   ASSERT_TRUE(result) << result.error().describe();
   EXPECT_EQ(result->status, 42);
@@ -265,12 +272,13 @@ TEST_F(Exec, ATerminalIsOneStreamWithASize) {
 }
 
 TEST_F(Exec, ACutOutputIsNeverTakenForItsEnd) {
+  auto out = *sys::make_pipe();
   ExecControl control;
   std::thread cutter([&] {
-    std::this_thread::sleep_for(300ms);
-    fake_.exec->cut("s1");
+    wait_for_byte(out.read);
+    fake_.running().cut("s1");
   });
-  const auto result = client_.exec("box", shell("echo a; sleep 0.6; echo b"), {}, control);
+  const auto result = client_.exec("box", shell("echo a; sleep 1; echo b"), {.out = out.write.get()}, control);
   cutter.join();
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().kind(), ErrorKind::kUnavailable);
