@@ -25,8 +25,8 @@ std::uint32_t code_point(std::string_view text, std::size_t at, std::size_t leng
   return value;
 }
 
-// Lower-case ASCII without what HFS+ ignores. Two other letters fold to ASCII ones on some file systems: U+212A (Kelvin sign) and U+017F
-// (long s); neither is in ".git", so ASCII is enough.
+// Lower-case ASCII without what HFS+ ignores. Two other letters fold to ASCII ones on some file systems: U+212A (Kelvin
+// sign) and U+017F (long s); neither is in ".git", so ASCII is enough.
 std::string folded(std::string_view component) {
   std::string out;
   for (std::size_t i = 0; i < component.size();) {
@@ -38,8 +38,9 @@ std::string folded(std::string_view component) {
   return ascii_lower(out);
 }
 
-// U+0131 (dotless i), U+0130: some case-insensitive file systems (exFAT and NTFS up-case tables map U+0131 to itself, but ext4 casefold
-// and APFS differ between versions) are not worth trusting: any non-ASCII letter i counts as an i here.
+// U+0131 (dotless i), U+0130: some case-insensitive file systems (exFAT and NTFS up-case tables map U+0131 to itself,
+// but ext4 casefold and APFS differ between versions) are not worth trusting: any non-ASCII letter i counts as an i
+// here.
 std::string with_plain_i(std::string text) {
   for (const std::string_view other : {std::string_view("\xc4\xb1"), std::string_view("\xc4\xb0")}) {
     for (std::size_t at; (at = text.find(other)) != std::string::npos;) text.replace(at, other.size(), "i");
@@ -55,8 +56,8 @@ bool is_dotgit(std::string_view component) {
   if (const auto colon = name.find(':'); colon != std::string::npos) name.resize(colon);
   while (!name.empty() && (name.back() == '.' || name.back() == ' ')) name.pop_back();
   if (name == ".git") return true;
-  // The 8.3 names of `.git`: GIT~1, and GIT~N where others came first. Beyond ~4 NTFS hashes: gi7eba~1 is the one for ".git"
-  // (git's is_ntfs_dotgit takes git~1 only; the rest costs nothing).
+  // The 8.3 names of `.git`: GIT~1, and GIT~N where others came first. Beyond ~4 NTFS hashes: gi7eba~1 is the one for
+  // ".git" (git's is_ntfs_dotgit takes git~1 only; the rest costs nothing).
   if (name.size() == 5 && name.starts_with("git~") && name[4] >= '1' && name[4] <= '9') return true;
   return name == "gi7eba~1" || name == "gi7eb~1";
 }
@@ -81,7 +82,8 @@ std::optional<std::string_view> why_bad_component(std::string_view component) {
     i += length;
   }
   if (is_dotgit(component)) return "a component that a file system could take for .git";
-  if (ascii_lower(component.substr(0, kTemporaryPrefix.size())) == kTemporaryPrefix) return "a name reserved for unfinished files";
+  if (ascii_lower(component.substr(0, kTemporaryPrefix.size())) == kTemporaryPrefix)
+    return "a name reserved for unfinished files";
   return std::nullopt;
 }
 

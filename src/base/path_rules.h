@@ -1,5 +1,5 @@
-// Which names may come out of a sandbox, as files or in the trees of commits. Pure, allocation only for error texts; fuzzed.
-// In base because git/ and mirror/ share it and the static endpoint uses it.
+// Which names may come out of a sandbox, as files or in the trees of commits. Pure, allocation only for error texts;
+// fuzzed. In base because git/ and mirror/ share it and the static endpoint uses it.
 #pragma once
 
 #include <cstddef>
@@ -15,8 +15,8 @@ inline constexpr std::size_t kMaxTarget = 1024;
 // Names of our own half-written files, in any directory of a worktree. Never carried, never accepted.
 inline constexpr std::string_view kTemporaryPrefix = ".locki-tmp-";
 
-// True when any host file system could take the component for `.git`: letter case, HFS+ ignorable code points, NTFS short name
-// (git~1), trailing dots and spaces, a stream (`.git::$INDEX_ALLOCATION`).
+// True when any host file system could take the component for `.git`: letter case, HFS+ ignorable code points, NTFS
+// short name (git~1), trailing dots and spaces, a stream (`.git::$INDEX_ALLOCATION`).
 bool is_dotgit(std::string_view component);
 // Why this component may not be used, or nullopt. The text is a constant: safe to print.
 std::optional<std::string_view> why_bad_component(std::string_view component);

@@ -7,8 +7,8 @@ namespace {
 
 // What a configuration could make git execute, wait for or connect to; the command line wins over every file.
 const char* const kOverrides[] = {
-    "core.hooksPath=/dev/null",      // no hook has a path that exists
-    "core.fsmonitor=false",          // may name a program
+    "core.hooksPath=/dev/null",  // no hook has a path that exists
+    "core.fsmonitor=false",      // may name a program
     "core.pager=cat",
     "core.editor=false",
     "core.askPass=",
@@ -16,11 +16,11 @@ const char* const kOverrides[] = {
     "core.alternateRefsCommand=",
     "credential.helper=",
     "diff.external=",
-    "protocol.allow=never",          // no transport, no lazy fetching of a partial clone
+    "protocol.allow=never",  // no transport, no lazy fetching of a partial clone
     "commit.gpgSign=false",
-    "log.showSignature=false",       // runs gpg
+    "log.showSignature=false",  // runs gpg
     "submodule.recurse=false",
-    "gc.auto=0",                     // runs git gc, detached
+    "gc.auto=0",  // runs git gc, detached
     "maintenance.auto=false",
     "uploadpack.packObjectsHook=",
 };
@@ -38,7 +38,8 @@ Result<Program> find_git(std::string home) {
   return Program{std::move(*git), std::move(home)};
 }
 
-sys::ProcessSpec command(const Program& program, Config config, const fs::path& directory, std::vector<std::string> args) {
+sys::ProcessSpec command(const Program& program, Config config, const fs::path& directory,
+                         std::vector<std::string> args) {
   sys::ProcessSpec spec{.program = program.git, .environment = sys::clean_environment()};
   spec.args = {"--no-pager", "--no-replace-objects", "-C", directory.string()};
   for (const char* override : kOverrides) {

@@ -1,5 +1,5 @@
-// How every host git is started: absolute program, whole environment, nothing from the user's or a repository's configuration that could
-// run another program. Argument vectors are pure functions and have tests; no thread rules.
+// How every host git is started: absolute program, whole environment, nothing from the user's or a repository's
+// configuration that could run another program. Argument vectors are pure functions and have tests; no thread rules.
 #pragma once
 
 #include <filesystem>
@@ -28,11 +28,14 @@ Result<Program> find_git(std::string home = "");
 // How much of the configuration counts.
 enum class Config {
   kOurs,  // a store of our own: no system, no user configuration at all
-  kUser,  // the user's repository: their configuration is read (author, excludes, object format), what it could execute is overridden
+  kUser,  // the user's repository: their configuration is read (author, excludes, object format), what it could execute
+          // is overridden
 };
 
-// `git -C directory <safe -c options> args…`. Never prompts, never pages, takes no optional locks, runs no hook, no filesystem monitor, no
-// transport helper, no signing program, no external diff, no automatic maintenance. Replace refs, grafts and lazy fetching are off.
-sys::ProcessSpec command(const Program& program, Config config, const fs::path& directory, std::vector<std::string> args);
+// `git -C directory <safe -c options> args…`. Never prompts, never pages, takes no optional locks, runs no hook, no
+// filesystem monitor, no transport helper, no signing program, no external diff, no automatic maintenance. Replace
+// refs, grafts and lazy fetching are off.
+sys::ProcessSpec command(const Program& program, Config config, const fs::path& directory,
+                         std::vector<std::string> args);
 
 }  // namespace locki::git

@@ -6,7 +6,8 @@ namespace locki::git {
 
 Result<> disable_filters(const Repository& repository, sys::ProcessSpec& spec) {
   TRY_ASSIGN(const sys::Output output,
-             sys::run(repository.common_command({"config", "-z", "--name-only", "--get-regexp", R"(^filter\..*\.(clean|smudge|process|required)$)"})));
+             sys::run(repository.common_command(
+                 {"config", "-z", "--name-only", "--get-regexp", R"(^filter\..*\.(clean|smudge|process|required)$)"})));
   if (!output.exit.ok() && output.exit.status != 1) {
     return fail(ErrorKind::kFailed, "git config " + output.exit.describe() + ": " + printable(trim(output.err)));
   }

@@ -1,5 +1,6 @@
-// Clean and smudge filters are programs that the user's configuration names and that a `.gitattributes` file chooses: one that came out of a
-// sandbox must not choose any. Every configured filter is switched off for one command. Blocking; any thread.
+// Clean and smudge filters are programs that the user's configuration names and that a `.gitattributes` file chooses:
+// one that came out of a sandbox must not choose any. Every configured filter is switched off for one command.
+// Blocking; any thread.
 #pragma once
 
 #include "git/repository.h"

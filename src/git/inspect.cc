@@ -43,7 +43,8 @@ class BatchReader {
 
 }  // namespace
 
-Result<std::string> Inspector::run(std::vector<std::string> args, std::string_view input, std::size_t max_output, const char* what) const {
+Result<std::string> Inspector::run(std::vector<std::string> args, std::string_view input, std::size_t max_output,
+                                   const char* what) const {
   const auto spec = command_(std::move(args));
   auto output = sys::run(spec, input, {.timeout = limits_.timeout, .max_output = max_output});
   if (!output) {
@@ -59,7 +60,8 @@ Result<std::string> Inspector::run(std::vector<std::string> args, std::string_vi
 Result<> check_change(std::string_view mode, std::string_view path) {
   const std::string shown = "'" + printable(path) + "'";
   if (mode == "160000") return refuse(shown + " is a submodule that the branch did not have");
-  if (mode != "100644" && mode != "100755" && mode != "120000") return refuse(shown + " has the mode " + printable(mode, 10));
+  if (mode != "100644" && mode != "100755" && mode != "120000")
+    return refuse(shown + " has the mode " + printable(mode, 10));
   if (const auto why = path_rules::why_bad_path(path)) return refuse(shown + " has " + std::string(*why));
   return {};
 }
@@ -70,7 +72,8 @@ Result<std::vector<std::string>> Inspector::new_commits(const ObjectId& tip, con
   args.emplace_back("--");
   TRY_ASSIGN(const std::string out, run(std::move(args), {}, (limits_.max_commits + 2) * 66, "the new commits"));
   auto commits = split_lines(out);
-  if (commits.size() > limits_.max_commits) return refuse("more than " + std::to_string(limits_.max_commits) + " new commits");
+  if (commits.size() > limits_.max_commits)
+    return refuse("more than " + std::to_string(limits_.max_commits) + " new commits");
   return commits;
 }
 
@@ -79,11 +82,12 @@ Result<std::vector<ObjectId>> Inspector::check_connected(const ObjectId& tip, co
   if (!old_tip.empty()) args.insert(args.end(), {"--not", old_tip});
   args.emplace_back("--");
   TRY_ASSIGN(const std::string objects, run(std::move(args), {}, (limits_.max_objects + 1) * 65, "the new objects"));
-  TRY_ASSIGN(const std::string described, run({"cat-file", "--batch-check=%(objecttype) %(objectsize)"}, objects, (limits_.max_objects + 1) * 40,
-                                              "the new objects"));
+  TRY_ASSIGN(const std::string described, run({"cat-file", "--batch-check=%(objecttype) %(objectsize)"}, objects,
+                                              (limits_.max_objects + 1) * 40, "the new objects"));
   const auto ids = split_lines(objects);
   const auto lines = split_lines(described);
-  if (ids.size() > limits_.max_objects) return refuse("more than " + std::to_string(limits_.max_objects) + " new objects");
+  if (ids.size() > limits_.max_objects)
+    return refuse("more than " + std::to_string(limits_.max_objects) + " new objects");
   if (ids.size() != lines.size()) return refuse("git cat-file ended early");
   std::vector<ObjectId> trees;
   for (std::size_t i = 0; i < lines.size(); ++i) {
@@ -91,7 +95,8 @@ Result<std::vector<ObjectId>> Inspector::check_connected(const ObjectId& tip, co
     const auto size = words.size() == 2 ? parse_u64(words[1]) : std::nullopt;
     if (!size) return refuse("an object is missing");
     const std::string& type = words[0];
-    if (type != "blob" && type != "tree" && type != "commit") return refuse("an object of the unexpected type " + printable(type, 20));
+    if (type != "blob" && type != "tree" && type != "commit")
+      return refuse("an object of the unexpected type " + printable(type, 20));
     const std::uint64_t most = type == "blob" ? limits_.max_file : type == "tree" ? kMaxTree : limits_.max_message;
     if (*size > most) return refuse("a " + type + " of " + human_bytes(*size));
     if (type == "tree") trees.push_back(ids[i]);
@@ -121,9 +126,11 @@ Result<> Inspector::check_sizes(const std::vector<ObjectId>& trees) const {
 Result<> Inspector::check_commits(const std::vector<std::string>& commits) const {
   constexpr std::size_t kAtOnce = 64;
   for (std::size_t start = 0; start < commits.size(); start += kAtOnce) {
-    const std::vector<std::string> some(commits.begin() + static_cast<std::ptrdiff_t>(start),
-                                        commits.begin() + static_cast<std::ptrdiff_t>(std::min(commits.size(), start + kAtOnce)));
-    TRY_ASSIGN(const std::string out, run({"cat-file", "--batch"}, lines_of(some), kAtOnce * (limits_.max_message + 256), "the new commits"));
+    const std::vector<std::string> some(
+        commits.begin() + static_cast<std::ptrdiff_t>(start),
+        commits.begin() + static_cast<std::ptrdiff_t>(std::min(commits.size(), start + kAtOnce)));
+    TRY_ASSIGN(const std::string out,
+               run({"cat-file", "--batch"}, lines_of(some), kAtOnce * (limits_.max_message + 256), "the new commits"));
     BatchReader reader(out);
     for (const std::string& commit : some) {
       TRY_ASSIGN(const std::string_view bytes, reader.next("commit"));
@@ -131,7 +138,8 @@ Result<> Inspector::check_commits(const std::vector<std::string>& commits) const
         const auto c = static_cast<unsigned char>(raw);
         return (c < 0x20 && c != '\n' && c != '\t' && c != '\r') || c == 0x7f;
       });
-      if (controls) return refuse("the commit " + commit.substr(0, 12) + " has control characters in its author or message");
+      if (controls)
+        return refuse("the commit " + commit.substr(0, 12) + " has control characters in its author or message");
     }
   }
   return {};
@@ -139,9 +147,9 @@ Result<> Inspector::check_commits(const std::vector<std::string>& commits) const
 
 Result<> Inspector::check_paths(const std::vector<std::string>& commits) const {
   if (commits.empty()) return {};
-  TRY_ASSIGN(const std::string out,
-             run({"diff-tree", "--stdin", "-r", "-z", "--raw", "--root", "--no-renames", "--no-abbrev", "--no-commit-id", "--diff-merges=first-parent"},
-                 lines_of(commits), kMaxListing, "the changed paths"));
+  TRY_ASSIGN(const std::string out, run({"diff-tree", "--stdin", "-r", "-z", "--raw", "--root", "--no-renames",
+                                         "--no-abbrev", "--no-commit-id", "--diff-merges=first-parent"},
+                                        lines_of(commits), kMaxListing, "the changed paths"));
   std::vector<std::pair<std::string, std::string>> symlinks;  // path, blob
   // ":<old mode> <new mode> <old oid> <new oid> <status>\0<path>\0"
   std::string_view rest = out;
@@ -154,7 +162,8 @@ Result<> Inspector::check_paths(const std::vector<std::string>& commits) const {
   while (!rest.empty()) {
     const auto words = split(take(), ' ');
     const std::string_view path = take();
-    if (words.size() != 5 || !words[0].starts_with(':') || path.empty()) return refuse("git diff-tree said something unexpected");
+    if (words.size() != 5 || !words[0].starts_with(':') || path.empty())
+      return refuse("git diff-tree said something unexpected");
     if (words[1] == "000000") continue;  // deleted
     TRY(check_change(words[1], path));
     if (words[1] == "120000") symlinks.emplace_back(std::string(path), words[3]);
@@ -167,12 +176,14 @@ Result<> Inspector::check_targets(const std::vector<std::pair<std::string, std::
   std::vector<std::string> blobs;
   for (const auto& [path, blob] : symlinks) blobs.push_back(blob);
   // Sizes first: a target of gigabytes must not be read.
-  TRY_ASSIGN(const std::string sizes, run({"cat-file", "--batch-check=%(objectsize)"}, lines_of(blobs), blobs.size() * 32, "the symlinks"));
+  TRY_ASSIGN(const std::string sizes,
+             run({"cat-file", "--batch-check=%(objectsize)"}, lines_of(blobs), blobs.size() * 32, "the symlinks"));
   for (const std::string& size : split_lines(sizes)) {
     const auto number = parse_u64(size);
     if (!number || *number > path_rules::kMaxTarget) return refuse("a symlink's target is too long");
   }
-  TRY_ASSIGN(const std::string out, run({"cat-file", "--batch"}, lines_of(blobs), blobs.size() * (path_rules::kMaxTarget + 128), "the symlinks"));
+  TRY_ASSIGN(const std::string out, run({"cat-file", "--batch"}, lines_of(blobs),
+                                        blobs.size() * (path_rules::kMaxTarget + 128), "the symlinks"));
   BatchReader reader(out);
   for (const auto& [path, blob] : symlinks) {
     TRY_ASSIGN(const std::string_view target, reader.next("blob"));

@@ -1,9 +1,9 @@
-// Our own walk over the commits and trees of a quarantined pack: what git's fsck lets pass and a host must not get. Reads objects only;
-// blocking.
+// Our own walk over the commits and trees of a quarantined pack: what git's fsck lets pass and a host must not get.
+// Reads objects only; blocking.
 //
-// Every new commit is compared with its first parent, so each path is looked at where it first appears, with its whole path, and what the
-// user's own history holds (an absolute symlink, a submodule) stays allowed where it is. How much the trees unfold to is known before anything
-// unfolds them (git/unfold.h).
+// Every new commit is compared with its first parent, so each path is looked at where it first appears, with its whole
+// path, and what the user's own history holds (an absolute symlink, a submodule) stays allowed where it is. How much
+// the trees unfold to is known before anything unfolds them (git/unfold.h).
 #pragma once
 
 #include <functional>
@@ -31,7 +31,8 @@ class Inspector {
   Result<> check_commits(const std::vector<std::string>& commits) const;
   Result<> check_paths(const std::vector<std::string>& commits) const;
   Result<> check_targets(const std::vector<std::pair<std::string, std::string>>& symlinks) const;
-  Result<std::string> run(std::vector<std::string> args, std::string_view input, std::size_t max_output, const char* what) const;
+  Result<std::string> run(std::vector<std::string> args, std::string_view input, std::size_t max_output,
+                          const char* what) const;
 
   Command command_;
   AcceptLimits limits_;

@@ -13,8 +13,8 @@
 namespace locki::git {
 namespace {
 
-// Below it objects are stored one by one, as receive-pack does (receive.unpackLimit), so that a thousand small commits are not a
-// thousand packs.
+// Below it objects are stored one by one, as receive-pack does (receive.unpackLimit), so that a thousand small commits
+// are not a thousand packs.
 constexpr std::size_t kUnpackLimit = 100;
 
 // For GIT_ALTERNATE_OBJECT_DIRECTORIES: ':' separates, a leading '"' means C quoting.
@@ -30,19 +30,23 @@ std::string quoted_alternate(const std::string& path) {
 }  // namespace
 
 sys::ProcessSpec pack_command(const Repository& repository, int out) {
-  auto spec = repository.common_command({"pack-objects", "--revs", "--stdout", "--thin", "--delta-base-offset", "--quiet", "--threads=2"});
+  auto spec = repository.common_command(
+      {"pack-objects", "--revs", "--stdout", "--thin", "--delta-base-offset", "--quiet", "--threads=2"});
   spec.out = out;
   return spec;
 }
 
-Result<std::string> pack_revisions(const Repository& repository, const ObjectId& want, const std::vector<ObjectId>& haves) {
+Result<std::string> pack_revisions(const Repository& repository, const ObjectId& want,
+                                   const std::vector<ObjectId>& haves) {
   std::string revisions = want + "\n";
   std::string question;
   for (const ObjectId& have : haves) {
     if (is_object_id(have)) question += have + "\n";
   }
   if (question.empty()) return revisions;
-  TRY_ASSIGN(const std::string answer, sys::run_ok(repository.common_command({"cat-file", "--batch-check=%(objectname) %(objecttype)"}), question));
+  TRY_ASSIGN(
+      const std::string answer,
+      sys::run_ok(repository.common_command({"cat-file", "--batch-check=%(objectname) %(objecttype)"}), question));
   for (const std::string& line : split_lines(answer)) {
     const auto words = split(line, ' ');
     if (words.size() == 2 && words[1] == "commit" && is_object_id(words[0])) revisions += "^" + words[0] + "\n";
@@ -51,8 +55,8 @@ Result<std::string> pack_revisions(const Repository& repository, const ObjectId&
 }
 
 Result<Quarantine> Quarantine::begin(const Repository& repository, AcceptLimits limits) {
-  // In the repository's own object directory, under the name that git gives its own quarantines: moving out of it is a rename, and git
-  // prune knows what a stale one is.
+  // In the repository's own object directory, under the name that git gives its own quarantines: moving out of it is a
+  // rename, and git prune knows what a stale one is.
   const fs::path objects = repository.common_dir() / "objects";
   TRY_ASSIGN(auto directory, sys::TemporaryDirectory::make(objects, "tmp_objdir-incoming-locki"));
   TRY(sys::make_directories(directory.path() / "pack"));
@@ -71,17 +75,20 @@ Result<> Quarantine::write(ByteView bytes) {
 sys::ProcessSpec Quarantine::command(std::vector<std::string> args) const {
   auto spec = repository_.common_command(std::move(args));
   spec.environment["GIT_OBJECT_DIRECTORY"] = directory_.path().string();
-  spec.environment["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = quoted_alternate((repository_.common_dir() / "objects").string());
+  spec.environment["GIT_ALTERNATE_OBJECT_DIRECTORIES"] =
+      quoted_alternate((repository_.common_dir() / "objects").string());
   // git refuses to move refs while it sees this.
   spec.environment["GIT_QUARANTINE_PATH"] = directory_.path().string();
   return spec;
 }
 
 Result<> Quarantine::check(const ObjectId& tip, const ObjectId& old_tip) {
-  if (!is_object_id(tip) || (!old_tip.empty() && !is_object_id(old_tip))) return fail(ErrorKind::kProtocol, "that is no object id");
+  if (!is_object_id(tip) || (!old_tip.empty() && !is_object_id(old_tip)))
+    return fail(ErrorKind::kProtocol, "that is no object id");
   if (::lseek(pack_.get(), 0, SEEK_SET) != 0) return fail_errno(errno, "cannot read the pack again");
-  auto index = command({"-c", "core.bigFileThreshold=16m", "index-pack", "--stdin", "--fix-thin", "--strict=badFilemode=error", "--threads=1",
-                        "--max-input-size=" + std::to_string(limits_.max_pack)});
+  auto index =
+      command({"-c", "core.bigFileThreshold=16m", "index-pack", "--stdin", "--fix-thin", "--strict=badFilemode=error",
+               "--threads=1", "--max-input-size=" + std::to_string(limits_.max_pack)});
   index.in = pack_.get();
   if (size_ > 0) {
     TRY_ASSIGN(const sys::Output indexed, sys::run(index, {}, {.timeout = limits_.timeout, .max_output = 1 << 20}));
@@ -109,14 +116,17 @@ Result<> Quarantine::migrate() {
   for (const auto& entry : fs::directory_iterator(from, error)) files.push_back(entry.path().filename());
   if (error) return fail_errno(error.value(), "cannot list the quarantine");
   // The index last: a pack exists for git once its index does (tmp-objdir.c, pack_copy_priority).
-  const auto rank = [](const fs::path& name) { return name.extension() == ".idx" ? 2 : name.extension() == ".pack" ? 0 : 1; };
+  const auto rank = [](const fs::path& name) {
+    return name.extension() == ".idx" ? 2 : name.extension() == ".pack" ? 0 : 1;
+  };
   std::sort(files.begin(), files.end(), [&](const fs::path& a, const fs::path& b) { return rank(a) < rank(b); });
   for (const fs::path& name : files) {
     if (name.extension() != ".pack") continue;
     TRY_ASSIGN(sys::Fd pack, sys::open_file(from / name, O_RDONLY));
     std::uint8_t header[12];
     TRY(sys::read_exact(pack.get(), header, sizeof header));
-    const std::size_t objects = std::size_t{header[8]} << 24 | std::size_t{header[9]} << 16 | std::size_t{header[10]} << 8 | header[11];
+    const std::size_t objects =
+        std::size_t{header[8]} << 24 | std::size_t{header[9]} << 16 | std::size_t{header[10]} << 8 | header[11];
     if (objects > kUnpackLimit) continue;
     if (::lseek(pack.get(), 0, SEEK_SET) != 0) return fail_errno(errno, "cannot read the pack again");
     auto unpack = repository_.common_command({"unpack-objects", "-q", "--strict"});
@@ -128,13 +138,15 @@ Result<> Quarantine::migrate() {
   return {};
 }
 
-Result<> move_ref(const Repository& repository, std::string_view full_name, const ObjectId& to, const ObjectId& from, std::string_view why) {
+Result<> move_ref(const Repository& repository, std::string_view full_name, const ObjectId& to, const ObjectId& from,
+                  std::string_view why) {
   const std::string name(full_name);
   // A symbolic ref would let one name stand for another.
   TRY_ASSIGN(const sys::Output symbolic, sys::run(repository.common_command({"symbolic-ref", "--quiet", name})));
   if (symbolic.exit.ok()) return fail(ErrorKind::kConflict, "'" + name + "' is a symbolic ref");
   const std::string old_value = from.empty() ? std::string(to.size(), '0') : from;
-  const auto spec = repository.common_command({"update-ref", "--no-deref", "--create-reflog", "-m", std::string(why), name, to, old_value});
+  const auto spec = repository.common_command(
+      {"update-ref", "--no-deref", "--create-reflog", "-m", std::string(why), name, to, old_value});
   auto moved = sys::run_ok(spec);
   if (moved) return {};
   const auto now = repository.ref(full_name);
@@ -142,9 +154,11 @@ Result<> move_ref(const Repository& repository, std::string_view full_name, cons
   return fail(std::move(moved).error());
 }
 
-Result<> follow_index(const Repository& repository, const fs::path& worktree, const ObjectId& from, const ObjectId& to) {
+Result<> follow_index(const Repository& repository, const fs::path& worktree, const ObjectId& from,
+                      const ObjectId& to) {
   const auto git = [&](std::vector<std::string> args) {
-    return sys::run(git::command(repository.program(), Config::kUser, worktree, std::move(args)), {}, {.timeout = std::chrono::minutes(5)});
+    return sys::run(git::command(repository.program(), Config::kUser, worktree, std::move(args)), {},
+                    {.timeout = std::chrono::minutes(5)});
   };
   // -i: the files are not looked at; they come by the mirror.
   if (!from.empty()) {
@@ -153,7 +167,9 @@ Result<> follow_index(const Repository& repository, const fs::path& worktree, co
   }
   // Something is staged that the new commits change as well: the human's files are untouched, only the staging is lost.
   TRY_ASSIGN(const sys::Output reset, git({"read-tree", to}));
-  if (!reset.exit.ok()) return fail(ErrorKind::kUnavailable, "the index of '" + worktree.string() + "' cannot follow: " + printable(trim(reset.err)));
+  if (!reset.exit.ok())
+    return fail(ErrorKind::kUnavailable,
+                "the index of '" + worktree.string() + "' cannot follow: " + printable(trim(reset.err)));
   return {};
 }
 

@@ -1,7 +1,9 @@
-// Commits across the border. Out: a pack of what a commit reaches. In: through a quarantine, where everything a hostile pack can do is
-// checked before one object or ref of the user's repository changes. Blocking; one at a time per repository and branch.
+// Commits across the border. Out: a pack of what a commit reaches. In: through a quarantine, where everything a hostile
+// pack can do is checked before one object or ref of the user's repository changes. Blocking; one at a time per
+// repository and branch.
 //
-// What is in a quarantine is never looked at by a git that could act on it: index-pack, rev-list, cat-file and fsck read objects only.
+// What is in a quarantine is never looked at by a git that could act on it: index-pack, rev-list, cat-file and fsck
+// read objects only.
 #pragma once
 
 #include <chrono>
@@ -14,19 +16,20 @@
 
 namespace locki::git {
 
-// Writes a thin pack of everything `want` reaches and none of `haves` does to the descriptor. Haves that are not there are left out.
-// The spec is what to run; feed it pack_revisions() and give it the descriptor as its output.
+// Writes a thin pack of everything `want` reaches and none of `haves` does to the descriptor. Haves that are not there
+// are left out. The spec is what to run; feed it pack_revisions() and give it the descriptor as its output.
 sys::ProcessSpec pack_command(const Repository& repository, int out);
 // The input of pack_command(): only haves that the repository has.
-Result<std::string> pack_revisions(const Repository& repository, const ObjectId& want, const std::vector<ObjectId>& haves);
+Result<std::string> pack_revisions(const Repository& repository, const ObjectId& want,
+                                   const std::vector<ObjectId>& haves);
 
 struct AcceptLimits {
-  std::uint64_t max_pack = 4ULL << 30;      // bytes of the pack
-  std::uint64_t max_file = 2ULL << 30;      // bytes of one blob
-  std::uint64_t max_objects = 2'000'000;    // new objects
-  std::size_t max_commits = 100'000;        // new commits
-  std::uint64_t max_paths = 1'000'000;      // in one commit's tree
-  std::size_t max_message = 1 << 20;        // bytes of one commit object
+  std::uint64_t max_pack = 4ULL << 30;    // bytes of the pack
+  std::uint64_t max_file = 2ULL << 30;    // bytes of one blob
+  std::uint64_t max_objects = 2'000'000;  // new objects
+  std::size_t max_commits = 100'000;      // new commits
+  std::uint64_t max_paths = 1'000'000;    // in one commit's tree
+  std::size_t max_message = 1 << 20;      // bytes of one commit object
   std::chrono::milliseconds timeout{600'000};
 };
 
@@ -45,8 +48,9 @@ class Quarantine {
   Result<> write(ByteView bytes);
   std::uint64_t size() const { return size_; }
 
-  // index-pack --strict, connectivity, and our own walk over every new commit and tree: names, modes, symlinks, no gitlinks that the
-  // branch did not have before. `tip` must be a commit in it (or already here). kProtocol with the reason; nothing was changed.
+  // index-pack --strict, connectivity, and our own walk over every new commit and tree: names, modes, symlinks, no
+  // gitlinks that the branch did not have before. `tip` must be a commit in it (or already here). kProtocol with the
+  // reason; nothing was changed.
   Result<> check(const ObjectId& tip, const ObjectId& old_tip);
   // After check(): the objects move into the repository. Still no ref moves.
   Result<> migrate();
@@ -68,10 +72,13 @@ class Quarantine {
   bool checked_ = false;
 };
 
-// Moves exactly one ref, if it still has the old value ("" : must not exist). kConflict when it has not; nothing was changed then.
-Result<> move_ref(const Repository& repository, std::string_view full_name, const ObjectId& to, const ObjectId& from, std::string_view why);
-// After the branch that is checked out in `worktree` has moved from `from` to `to` and the files came by other ways: lets the index follow
-// (two-way read-tree, no -u). What the user has staged and the commits do not touch stays staged; else the index is that of `to`.
+// Moves exactly one ref, if it still has the old value ("" : must not exist). kConflict when it has not; nothing was
+// changed then.
+Result<> move_ref(const Repository& repository, std::string_view full_name, const ObjectId& to, const ObjectId& from,
+                  std::string_view why);
+// After the branch that is checked out in `worktree` has moved from `from` to `to` and the files came by other ways:
+// lets the index follow (two-way read-tree, no -u). What the user has staged and the commits do not touch stays staged;
+// else the index is that of `to`.
 Result<> follow_index(const Repository& repository, const fs::path& worktree, const ObjectId& from, const ObjectId& to);
 
 }  // namespace locki::git

@@ -12,29 +12,33 @@ Result<std::optional<std::string>> run_or_absent(const sys::ProcessSpec& spec, i
   TRY_ASSIGN(const sys::Output output, sys::run(spec));
   if (output.exit.ok()) return output.out;
   if (output.exit.signal == 0 && output.exit.status == absent) return std::nullopt;
-  return fail(ErrorKind::kFailed, sys::shown_command(spec) + " " + output.exit.describe() + ": " + printable(trim(output.err)));
+  return fail(ErrorKind::kFailed,
+              sys::shown_command(spec) + " " + output.exit.describe() + ": " + printable(trim(output.err)));
 }
 
 }  // namespace
 
 Result<Repository> Repository::discover(const Program& program, const fs::path& directory) {
   const auto ask = git::command(program, Config::kUser, directory,
-                                {"rev-parse", "--path-format=absolute", "--git-common-dir", "--absolute-git-dir", "--is-bare-repository",
-                                 "--show-object-format"});
+                                {"rev-parse", "--path-format=absolute", "--git-common-dir", "--absolute-git-dir",
+                                 "--is-bare-repository", "--show-object-format"});
   TRY_ASSIGN(const sys::Output output, sys::run(ask));
   if (!output.exit.ok()) {
-    return fail(ErrorKind::kNotFound, "'" + directory.string() + "' is not in a git repository: " + printable(trim(output.err)),
+    return fail(ErrorKind::kNotFound,
+                "'" + directory.string() + "' is not in a git repository: " + printable(trim(output.err)),
                 "change into a git repository, or make one with git init and a first commit");
   }
   const auto lines = split_lines(output.out);
-  if (lines.size() != 4) return fail(ErrorKind::kFailed, "git rev-parse answered something unexpected in '" + directory.string() + "'");
+  if (lines.size() != 4)
+    return fail(ErrorKind::kFailed, "git rev-parse answered something unexpected in '" + directory.string() + "'");
   Repository repository;
   repository.program_ = program;
   repository.common_dir_ = lines[0];
   repository.git_dir_ = lines[1];
   repository.object_format_ = lines[3];
   if (lines[2] == "false") {
-    auto toplevel = sys::run_ok(git::command(program, Config::kUser, directory, {"rev-parse", "--path-format=absolute", "--show-toplevel"}));
+    auto toplevel = sys::run_ok(
+        git::command(program, Config::kUser, directory, {"rev-parse", "--path-format=absolute", "--show-toplevel"}));
     if (!toplevel) {
       return fail(ErrorKind::kNotFound, "'" + directory.string() + "' is inside a git directory, not in a worktree",
                   "change into the repository's worktree");
@@ -75,8 +79,10 @@ Result<ObjectId> Repository::resolve(std::string_view revision) const {
 }
 
 Result<std::optional<ObjectId>> Repository::ref(std::string_view full_name) const {
-  if (!full_name.starts_with("refs/")) return fail(ErrorKind::kUsage, "'" + printable(full_name) + "' is not a full ref name");
-  TRY_ASSIGN(const auto out, run_or_absent(common_command({"show-ref", "--verify", "--hash", "--", std::string(full_name)}), 128));
+  if (!full_name.starts_with("refs/"))
+    return fail(ErrorKind::kUsage, "'" + printable(full_name) + "' is not a full ref name");
+  TRY_ASSIGN(const auto out,
+             run_or_absent(common_command({"show-ref", "--verify", "--hash", "--", std::string(full_name)}), 128));
   if (!out) return std::nullopt;
   const std::string oid = first_line(*out);
   if (!is_object_id(oid)) return std::nullopt;
@@ -112,25 +118,30 @@ Result<bool> Repository::is_ancestor(const ObjectId& commit, const ObjectId& fro
   return out.has_value();
 }
 
-Result<std::optional<std::string>> Repository::file_at(const ObjectId& commit, std::string_view path, std::size_t limit) const {
-  TRY_ASSIGN(const std::string listed, sys::run_ok(common_command({"ls-tree", "-z", "--full-tree", commit, "--", std::string(path)})));
+Result<std::optional<std::string>> Repository::file_at(const ObjectId& commit, std::string_view path,
+                                                       std::size_t limit) const {
+  TRY_ASSIGN(const std::string listed,
+             sys::run_ok(common_command({"ls-tree", "-z", "--full-tree", commit, "--", std::string(path)})));
   // "100644 blob <oid>\t<path>\0"
   const auto tab = listed.find('\t');
   if (tab == std::string::npos || !listed.starts_with("100")) return std::nullopt;
   const auto words = split(std::string_view(listed).substr(0, tab), ' ');
   if (words.size() != 3 || words[1] != "blob" || !is_object_id(words[2])) return std::nullopt;
-  TRY_ASSIGN(std::string content, sys::run_ok(common_command({"cat-file", "blob", words[2]}), {}, {.max_output = limit}));
+  TRY_ASSIGN(std::string content,
+             sys::run_ok(common_command({"cat-file", "blob", words[2]}), {}, {.max_output = limit}));
   return content;
 }
 
 std::optional<std::string> why_bad_branch(std::string_view name) {
-  // git-check-ref-format(1), refs.c check_refname_component(), and what a directory, a container's name or a screen would not take.
+  // git-check-ref-format(1), refs.c check_refname_component(), and what a directory, a container's name or a screen
+  // would not take.
   if (name.empty()) return "is empty";
   if (name.size() > 200) return "is longer than 200 bytes";
   if (name == "HEAD" || name == "@") return "means something else to git";
   if (!is_utf8(name)) return "is not UTF-8";
   if (name.front() == '-') return "begins with '-'";
-  if (name.front() == '/' || name.back() == '/' || name.find("//") != std::string_view::npos) return "has an empty part";
+  if (name.front() == '/' || name.back() == '/' || name.find("//") != std::string_view::npos)
+    return "has an empty part";
   if (name.find("..") != std::string_view::npos) return "contains '..'";
   if (name.find("@{") != std::string_view::npos) return "contains '@{'";
   if (name.back() == '.') return "ends with '.'";

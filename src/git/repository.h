@@ -12,8 +12,8 @@ namespace locki::git {
 
 class Repository {
  public:
-  // From any directory inside it (or the repository itself when bare). kNotFound, with a hint, where there is none. Refuses one that
-  // another user owns, as git does (safe.directory).
+  // From any directory inside it (or the repository itself when bare). kNotFound, with a hint, where there is none.
+  // Refuses one that another user owns, as git does (safe.directory).
   static Result<Repository> discover(const Program& program, const fs::path& directory);
 
   const Program& program() const { return program_; }
@@ -38,7 +38,8 @@ class Repository {
   // A value of the configuration, "" when unset.
   Result<std::string> config(std::string_view key) const;
   // A file as it is in a commit; nullopt when it is not there (or is not a file). At most `limit` bytes.
-  Result<std::optional<std::string>> file_at(const ObjectId& commit, std::string_view path, std::size_t limit = 1 << 20) const;
+  Result<std::optional<std::string>> file_at(const ObjectId& commit, std::string_view path,
+                                             std::size_t limit = 1 << 20) const;
 
   // For the other files of this folder: a command in this repository (in its toplevel, or the git directory when bare).
   sys::ProcessSpec command(std::vector<std::string> args) const;
@@ -51,7 +52,8 @@ class Repository {
   std::string object_format_ = "sha1";
 };
 
-// Why this may not be the name of a branch (git check-ref-format --branch, and more: no leading '-', length, printable), or nullopt.
+// Why this may not be the name of a branch (git check-ref-format --branch, and more: no leading '-', length,
+// printable), or nullopt.
 std::optional<std::string> why_bad_branch(std::string_view name);
 
 }  // namespace locki::git

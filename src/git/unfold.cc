@@ -11,7 +11,8 @@ Result<RawTree> parse_tree(std::string_view raw, std::size_t id_bytes) {
   while (!raw.empty()) {
     const auto space = raw.find(' ');
     const auto end = raw.find('\0');
-    if (space == std::string_view::npos || end == std::string_view::npos || space > end || raw.size() - end - 1 < id_bytes) {
+    if (space == std::string_view::npos || end == std::string_view::npos || space > end ||
+        raw.size() - end - 1 < id_bytes) {
       return fail(ErrorKind::kProtocol, "a tree object is broken");
     }
     const std::string_view mode = raw.substr(0, space);
@@ -31,7 +32,8 @@ Result<> Unfolder::load_all(std::vector<ObjectId> wanted) {
     wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
     std::erase_if(wanted, [&](const ObjectId& id) { return trees_.contains(id); });
     if (wanted.empty()) break;
-    if (trees_.size() + wanted.size() > limits_.trees) return fail(ErrorKind::kProtocol, "there are more directories than a worktree may have");
+    if (trees_.size() + wanted.size() > limits_.trees)
+      return fail(ErrorKind::kProtocol, "there are more directories than a worktree may have");
     TRY_ASSIGN(auto loaded, load_(wanted));
     std::vector<ObjectId> next;
     for (std::size_t i = 0; i < wanted.size(); ++i) {
@@ -43,7 +45,8 @@ Result<> Unfolder::load_all(std::vector<ObjectId> wanted) {
   return {};
 }
 
-// Recursion ends at the depth limit; a tree that is too deep counts as too large. Object ids are hashes, so there are no cycles.
+// Recursion ends at the depth limit; a tree that is too deep counts as too large. Object ids are hashes, so there are
+// no cycles.
 Unfolder::Size Unfolder::measure(const ObjectId& tree, std::size_t level) {
   if (level > limits_.depth) return {limits_.paths + 1, limits_.depth + 1};
   if (const auto known = sizes_.find(tree); known != sizes_.end()) return known->second;

@@ -1,5 +1,6 @@
-// How many paths a tree unfolds to, and how deep, without unfolding it: subtrees are shared objects, so ten lines can describe a billion
-// paths ("git bomb"), and every later git command would try to list them. Pure but for the loader; one thread.
+// How many paths a tree unfolds to, and how deep, without unfolding it: subtrees are shared objects, so ten lines can
+// describe a billion paths ("git bomb"), and every later git command would try to list them. Pure but for the loader;
+// one thread.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +16,8 @@ namespace locki::git {
 
 // One raw tree object: "<mode> <name>\0<binary id>" and so on. kProtocol when it is not.
 struct RawTree {
-  std::uint64_t entries = 0;          // that are not trees
-  std::vector<ObjectId> subtrees;     // may repeat
+  std::uint64_t entries = 0;       // that are not trees
+  std::vector<ObjectId> subtrees;  // may repeat
 };
 Result<RawTree> parse_tree(std::string_view raw, std::size_t id_bytes);
 

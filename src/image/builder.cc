@@ -22,6 +22,9 @@ constexpr std::string_view kArchitecture = "amd64";
 // What a build needs at its peak: the tree, the tarball and the result, side by side.
 std::uint64_t space_needed(Kind kind) { return kind == Kind::kSandbox ? 3ULL << 30 : 2ULL << 30; }
 
+// The data disk grows to its configured size when it is copied; this is the least that the config allows.
+constexpr off_t kSeedSize = off_t{8} << 30;
+
 std::string title(Kind kind) {
   switch (kind) {
     case Kind::kVmm: return "Building the jail's root (QEMU)";
@@ -94,7 +97,8 @@ Result<> run_mmdebstrap(const Recipe& recipe, const Mirror& mirror, const fs::pa
 
 Result<> finish_vmm(const fs::path& directory, const fs::path& tar) {
   const fs::path root = directory / "root";
-  TRY(sys::make_directories(root));
+  // What the jail mounts over. Packages bring some of them; variant "extract" runs no hook that could make the others.
+  for (const auto* mount_point : {"proc", "dev", "run", "tmp", "disks", "sys"}) TRY(sys::make_directories(root / mount_point));
   TRY_ASSIGN(const auto unpack, tar_spec({"-x", "--no-same-owner", "--no-same-permissions", "--exclude=./dev/*", "-C", root.native(), "-f", tar.native()}));
   return sys::run_ok(unpack, {}, {.timeout = std::chrono::minutes(10)}).map([](const std::string&) {});
 }
@@ -115,7 +119,26 @@ Result<> finish_vm(const fs::path& directory, const fs::path& tar, const fs::pat
   return {};
 }
 
-Result<> finish_sandbox(const fs::path& directory, const fs::path& tar, const std::string& key) {
+// A data disk that holds the image already, as the subvolume "seed": copying it takes a second, importing the image through the API of an
+// emulated VM takes minutes. The VM's seed-up turns it into an image of Incus' at its first boot (recipes/vm).
+Result<> make_seed(const fs::path& directory, const fs::path& tar, const std::string& key, const fs::path& vmm_root) {
+  const fs::path tree = directory / "seed-tree";
+  TRY(sys::make_directories(tree / "seed/rootfs"));
+  TRY(sys::make_directories(tree / "seed/templates"));
+  TRY(sys::write_file(tree / "seed/key", key + "\n"));
+  TRY_ASSIGN(const auto unpack, tar_spec({"-x", "--no-same-owner", "-p", "--exclude=./dev/*", "-C", (tree / "seed/rootfs").native(), "-f", tar.native()}));
+  TRY(sys::run_ok(unpack, {}, {.timeout = std::chrono::minutes(15)}));
+  const fs::path image = directory / "seed.img";
+  {
+    TRY_ASSIGN(sys::Fd fd, sys::open_file(image, O_WRONLY | O_CREAT | O_EXCL));
+    if (::ftruncate(fd.get(), kSeedSize) != 0) return fail_errno(errno, "cannot size " + image.native());
+  }
+  TRY(sys::run_ok(mkfs_btrfs_command(vmm_root, tree, image, ::geteuid() == 0), {}, {.timeout = std::chrono::minutes(15)}));
+  return sys::remove_tree(tree);
+}
+
+Result<> finish_sandbox(const fs::path& directory, const fs::path& tar, const std::string& key, const fs::path& vmm_root) {
+  TRY(make_seed(directory, tar, key, vmm_root));
   TRY(extract_one(tar, "./etc/ssl/certs/ca-certificates.crt", directory / "ca-certificates.crt"));
   // Incus, "Image format": a split image is a tarball with metadata.yaml, and the root file system's.
   TRY(sys::write_file(directory / "metadata.yaml", fmt::format("architecture: x86_64\ncreation_date: 1735689600\nproperties:\n  description: locki sandbox {}\n  os: debian\n  release: {}\n", key, kSuite)));
@@ -146,7 +169,7 @@ Result<> build(const Recipe& recipe, const Mirror& mirror, const Root& root, con
     switch (root.kind) {
       case Kind::kVmm: TRY(finish_vmm(partial, tar)); break;
       case Kind::kVm: TRY(finish_vm(partial, tar, vmm_root)); break;
-      case Kind::kSandbox: TRY(finish_sandbox(partial, tar, root.key)); break;
+      case Kind::kSandbox: TRY(finish_sandbox(partial, tar, root.key, vmm_root)); break;
     }
     for (const auto* leftover : {"build.tar", "overlay.tar"}) fs::remove(partial / leftover, error);
     ::sync();  // the rename must not be on disk before what it names

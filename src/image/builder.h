@@ -2,7 +2,7 @@
 // per root makes the second wait for the first, also across processes.
 //
 // CACHE/roots/KIND-KEY/ holds: vmm: root/ (a directory tree) · vm: system.img, vmlinuz, initrd.img · sandbox: metadata.tar, rootfs.tar,
-// ca-certificates.crt. While it is made it is KIND-KEY.partial-…; an interrupted one is removed by the next build.
+// ca-certificates.crt, seed.img (a data disk that holds the image). While it is made it is KIND-KEY.partial-…; an interrupted one is removed by the next build.
 #pragma once
 
 #include <filesystem>
@@ -40,6 +40,8 @@ enum class Mode { kRoot, kUnshare };  // of mmdebstrap
 std::vector<std::string> mmdebstrap_args(const Recipe& recipe, const Mirror& mirror, Mode mode, std::string_view architecture, const std::filesystem::path& overlay);
 // mke2fs of the vmm root, run through that root's own loader: neither privilege nor a chroot is needed. Size in MiB.
 sys::ProcessSpec mke2fs_command(const std::filesystem::path& vmm_root, const std::filesystem::path& tar, const std::filesystem::path& image, std::uint64_t mebibytes);
+// mkfs.btrfs of the vmm root, likewise. Whoever runs it appears as root to it (a user namespace of one id), so the tree's files are root's.
+sys::ProcessSpec mkfs_btrfs_command(const std::filesystem::path& vmm_root, const std::filesystem::path& tree, const std::filesystem::path& image, bool is_root);
 // What a line of mmdebstrap's or apt's messages says about the progress; "" for the rest.
 std::string progress_in(std::string_view line);
 // Turns the end of its messages into an error that a person can act on.

@@ -48,7 +48,8 @@ struct Cursor {
   std::uint64_t number(int bytes) {
     std::uint64_t v = 0;
     int shift = 0;
-    for (const char c : take(static_cast<std::size_t>(bytes))) v |= std::uint64_t{static_cast<unsigned char>(c)} << (8 * shift++);
+    for (const char c : take(static_cast<std::size_t>(bytes)))
+      v |= std::uint64_t{static_cast<unsigned char>(c)} << (8 * shift++);
     return v;
   }
   std::string string() { return std::string(take(number(4))); }

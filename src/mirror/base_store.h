@@ -1,8 +1,10 @@
-// What both sides last agreed on, on disk: a snapshot, and a journal of what was agreed since. Each change is one append, so a worker that is
-// killed anywhere continues where it was; a journal's torn end is dropped. Lagging behind is safe (both sides then have the same, or the conflict
-// rules apply); being ahead is not, so a change is written only after both sides have it.
+// What both sides last agreed on, on disk: a snapshot, and a journal of what was agreed since. Each change is one
+// append, so a worker that is killed anywhere continues where it was; a journal's torn end is dropped. Lagging behind
+// is safe (both sides then have the same, or the conflict rules apply); being ahead is not, so a change is written only
+// after both sides have it.
 //
-// Files: DIR/base (magic, entries, BLAKE2b of all before it), DIR/base.journal (length, record, 8 bytes of BLAKE2b each). One writer.
+// Files: DIR/base (magic, entries, BLAKE2b of all before it), DIR/base.journal (length, record, 8 bytes of BLAKE2b
+// each). One writer.
 #pragma once
 
 #include <filesystem>
@@ -18,7 +20,8 @@ namespace locki::mirror {
 
 class BaseStore {
  public:
-  // Empty when there is none. What cannot be read is set aside (base.broken) and counts as empty: nothing is ever deleted because of it.
+  // Empty when there is none. What cannot be read is set aside (base.broken) and counts as empty: nothing is ever
+  // deleted because of it.
   static Result<BaseStore> open(const std::filesystem::path& directory);
 
   const State& state() const { return state_; }

@@ -7,8 +7,17 @@ namespace locki::mirror {
 json::object to_json(const StartSettings& s) {
   json::array include;
   for (const std::string& path : s.include) include.emplace_back(path);
-  return {{"sandbox", s.sandbox}, {"instance", s.instance}, {"worktree", s.worktree}, {"inside", s.inside}, {"state", s.state}, {"branch", s.branch},
-          {"git", s.git}, {"home", s.home}, {"user_name", s.user_name}, {"user_email", s.user_email}, {"include", std::move(include)}};
+  return {{"sandbox", s.sandbox},
+          {"instance", s.instance},
+          {"worktree", s.worktree},
+          {"inside", s.inside},
+          {"state", s.state},
+          {"branch", s.branch},
+          {"git", s.git},
+          {"home", s.home},
+          {"user_name", s.user_name},
+          {"user_email", s.user_email},
+          {"include", std::move(include)}};
 }
 
 Result<StartSettings> start_settings_from_json(const json::object& o) {
@@ -35,7 +44,8 @@ Result<StartSettings> start_settings_from_json(const json::object& o) {
 }
 
 sys::ProcessSpec worker_spec(const std::filesystem::path& libexec, int stream_fd, int control_fd, int log_fd) {
-  sys::ProcessSpec spec{.program = (libexec / "mirror").string(), .environment = sys::clean_environment(), .err = log_fd};
+  sys::ProcessSpec spec{
+      .program = (libexec / "mirror").string(), .environment = sys::clean_environment(), .err = log_fd};
   spec.extra_fds = {{kStreamFd, stream_fd}, {kControlFd, control_fd}};
   spec.die_with_parent = true;
   return spec;

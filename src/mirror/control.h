@@ -1,5 +1,5 @@
-// What the daemon and a mirror worker (libexec/locki/mirror) say to each other: one JSON object a line over a unix stream socket. The
-// stream to the far end is a second descriptor. Pure conversions; no thread rules.
+// What the daemon and a mirror worker (libexec/locki/mirror) say to each other: one JSON object a line over a unix
+// stream socket. The stream to the far end is a second descriptor. Pure conversions; no thread rules.
 //
 //   daemon -> worker   {"start":{…StartSettings…}}                    first line, once
 //                      {"request":"sync","id":7} | {"request":"status","id":8} | {"request":"stop","id":9}
@@ -7,9 +7,9 @@
 //   worker -> daemon   {"event":"ready"|…, "path":…, "text":…}
 //                      {"reply":7,"ok":true,…} | {"reply":7,"error":{"kind":…,"message":…}}
 //
-// The worker ends with status 0 after `stop` or when the control socket closes, 1 after an error (a "failed" event says which), 3 after a
-// violation (a "violation" event says which): a daemon restarts it after 1, with growing delay, and does not after 3 without telling the user.
-// It may be killed at any time; the next one continues.
+// The worker ends with status 0 after `stop` or when the control socket closes, 1 after an error (a "failed" event says
+// which), 3 after a violation (a "violation" event says which): a daemon restarts it after 1, with growing delay, and
+// does not after 3 without telling the user. It may be killed at any time; the next one continues.
 #pragma once
 
 #include <filesystem>
@@ -24,14 +24,15 @@
 
 namespace locki::mirror {
 
-inline constexpr int kStreamFd = 3;   // the far end's stdin and stdout: one end of a unix socket pair
+inline constexpr int kStreamFd = 3;  // the far end's stdin and stdout: one end of a unix socket pair
 inline constexpr int kControlFd = 4;
 inline constexpr int kStatusFailed = 1;
 inline constexpr int kStatusViolation = 3;
 
 struct StartSettings {
   std::string sandbox;   // its id: letters, digits, '-', '_', '.', '/' as in refs/locki/<sandbox>/…
-  std::string instance;  // changes when the sandbox's disk is a new one (container made anew): what was agreed before is then forgotten
+  std::string instance;  // changes when the sandbox's disk is a new one (container made anew): what was agreed before
+                         // is then forgotten
   std::string worktree;  // on the host, absolute
   std::string inside;    // the same directory inside, absolute
   std::string state;     // directory of our own, 0700: base state, stat cache, history

@@ -78,11 +78,13 @@ Result<> Door::admit_data(const wire::Data& message) {
   const auto found = expected_.find(message.id);
   if (found == expected_.end()) return violation("data that nobody asked for");
   Expected& expected = found->second;
-  if (expected.wait != Wait::kFileData && expected.wait != Wait::kPackData) return violation("data before its announcement");
+  if (expected.wait != Wait::kFileData && expected.wait != Wait::kPackData)
+    return violation("data before its announcement");
   if (message.bytes.size() > expected.left) return violation("more data than announced");
   if (message.bytes.empty() && !message.last && !message.failed) return violation("a piece of data without bytes");
   expected.left -= message.bytes.size();
-  if (message.last && !message.failed && expected.wait == Wait::kFileData && expected.left != 0) return violation("less data than announced");
+  if (message.last && !message.failed && expected.wait == Wait::kFileData && expected.left != 0)
+    return violation("less data than announced");
   if (message.last || message.failed) expected_.erase(found);
   return {};
 }
@@ -108,8 +110,8 @@ Result<> Door::admit(const wire::Message& message, std::size_t, Clock::time_poin
     if (greeted_) return violation("a second greeting");
     greeted_ = true;
     if (hello->version != wire::kVersion) {
-      return violation("it speaks version " + std::to_string(hello->version) + " of the mirror's language, this is version " +
-                       std::to_string(wire::kVersion));
+      return violation("it speaks version " + std::to_string(hello->version) +
+                       " of the mirror's language, this is version " + std::to_string(wire::kVersion));
     }
   } else if (const auto* entries = std::get_if<wire::Entries>(&message)) {
     return admit_entries(*entries);
@@ -131,7 +133,8 @@ Result<> Door::admit(const wire::Message& message, std::size_t, Clock::time_poin
     TRY(take(done->id, {Wait::kDone, Wait::kPackStart}, "an answer"));
     // What is reported as being there becomes part of the state only through a later Entries or after this same check.
     if (done->actual) {
-      if (auto good = check_entry("x", *done->actual, limits_); !good && done->actual->kind != EntryKind::kSymlink) return good;
+      if (auto good = check_entry("x", *done->actual, limits_); !good && done->actual->kind != EntryKind::kSymlink)
+        return good;
     }
     expected_.erase(done->id);
   } else if (const auto* barrier = std::get_if<wire::BarrierDone>(&message)) {
@@ -140,7 +143,8 @@ Result<> Door::admit(const wire::Message& message, std::size_t, Clock::time_poin
   } else if (const auto* head = std::get_if<wire::Head>(&message)) {
     if (!head->oid.empty() && !is_object_id(head->oid)) return violation("a branch tip that is no object id");
   } else if (const auto* credit = std::get_if<wire::Credit>(&message)) {
-    if (credit->bytes > static_cast<std::uint32_t>(wire::kWindow) * 2) return violation("more credit than there can be");
+    if (credit->bytes > static_cast<std::uint32_t>(wire::kWindow) * 2)
+      return violation("more credit than there can be");
   }
   return {};
 }

@@ -1,5 +1,6 @@
-// The door: every message from a sandbox passes here before anything else looks at it. Names, kinds, sizes, counts and rates. Pure but
-// for the clock that is passed in; one thread. An error (kProtocol, kNoSpace) ends the session: a well-meaning endpoint never causes one.
+// The door: every message from a sandbox passes here before anything else looks at it. Names, kinds, sizes, counts and
+// rates. Pure but for the clock that is passed in; one thread. An error (kProtocol, kNoSpace) ends the session: a
+// well-meaning endpoint never causes one.
 #pragma once
 
 #include <chrono>
@@ -12,17 +13,17 @@
 namespace locki::mirror {
 
 struct DoorLimits {
-  std::uint64_t max_file = 2ULL << 30;        // bytes of one file; the endpoint does not report larger ones
-  std::uint64_t max_total = 64ULL << 30;      // bytes of all files of a state
-  std::size_t max_entries = 1'000'000;        // paths in a state
-  std::uint64_t max_pack = 4ULL << 30;        // bytes of one pack
+  std::uint64_t max_file = 2ULL << 30;    // bytes of one file; the endpoint does not report larger ones
+  std::uint64_t max_total = 64ULL << 30;  // bytes of all files of a state
+  std::size_t max_entries = 1'000'000;    // paths in a state
+  std::uint64_t max_pack = 4ULL << 30;    // bytes of one pack
   // Token buckets: what a busy honest sandbox (npm install in a tracked folder, a checkout) stays below for ever.
   std::uint64_t entries_per_second = 200'000, entries_burst = 2'000'000;
   std::uint64_t messages_per_second = 100'000, messages_burst = 1'000'000;
 };
 
-// What is wrong with a listed entry, beyond its path: unknown kind, size over the limit, fields that do not belong to the kind, symlink
-// target. Shared with the endpoint, which leaves such files out and says so instead of sending them.
+// What is wrong with a listed entry, beyond its path: unknown kind, size over the limit, fields that do not belong to
+// the kind, symlink target. Shared with the endpoint, which leaves such files out and says so instead of sending them.
 Result<> check_entry(std::string_view path, const Entry& entry, const DoorLimits& limits);
 // 40 or 64 lower-case hex digits.
 bool is_object_id(std::string_view text);

@@ -15,7 +15,8 @@ constexpr std::chrono::seconds kRetry{3};
 std::string sanitized(std::string_view name) {
   std::string out;
   for (const char c : name) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+    const bool plain =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
     out += plain ? c : '-';
   }
   return out.empty() ? "sandbox" : out;
@@ -56,12 +57,13 @@ void GitLink::head(const wire::Head& head) {
 // The files a ref can live in (refs/files-backend.c, reftable): their stat tells whether git has to be asked.
 std::string GitLink::signature() const {
   std::string out;
-  for (const auto& path : {repository_.common_dir() / "refs" / "heads" / branch_, repository_.common_dir() / "packed-refs",
-                           repository_.common_dir() / "reftable" / "tables.list"}) {
+  for (const auto& path :
+       {repository_.common_dir() / "refs" / "heads" / branch_, repository_.common_dir() / "packed-refs",
+        repository_.common_dir() / "reftable" / "tables.list"}) {
     struct stat st {};
     if (::lstat(path.c_str(), &st) != 0) st = {};
-    out += std::to_string(st.st_ino) + ":" + std::to_string(st.st_size) + ":" + std::to_string(st.st_mtim.tv_sec) + "." +
-           std::to_string(st.st_mtim.tv_nsec) + ";";
+    out += std::to_string(st.st_ino) + ":" + std::to_string(st.st_size) + ":" + std::to_string(st.st_mtim.tv_sec) +
+           "." + std::to_string(st.st_mtim.tv_nsec) + ";";
   }
   return out;
 }
@@ -86,12 +88,18 @@ Result<> GitLink::step() {
   if (!far_known_ || fetch_id_ != 0 || send_id_ != 0 || Clock::now() < retry_at_) return {};
   if (index_behind_) follow();
   switch (decide_tips({context_.base->tip(), host_, far_, refused_})) {
-    case TipStep::kNothing: return {};
-    case TipStep::kAgree: return context_.base->set_tip(host_);
-    case TipStep::kSend: return begin_send();
-    case TipStep::kFetch: return begin_fetch();
+    case TipStep::kNothing:
+      return {};
+    case TipStep::kAgree:
+      return context_.base->set_tip(host_);
+    case TipStep::kSend:
+      return begin_send();
+    case TipStep::kFetch:
+      return begin_fetch();
     case TipStep::kHostGone:
-      if (told_gone_.empty()) context_.tell({"problem", "", "", "the branch '" + branch_ + "' is gone on the host: commits stay where they are"});
+      if (told_gone_.empty())
+        context_.tell(
+            {"problem", "", "", "the branch '" + branch_ + "' is gone on the host: commits stay where they are"});
       told_gone_ = "told";
       return {};
   }
@@ -131,7 +139,8 @@ Result<> GitLink::pump() {
     if (n < 0 && errno == EAGAIN) return {};
     if (n < 0) return fail_errno(errno, "cannot read a pack");
     if (n > 0) {
-      context_.stream->send(wire::Data{send_id_, false, false, std::string(as_text(ByteView(buffer.data(), static_cast<std::size_t>(n))))});
+      context_.stream->send(wire::Data{send_id_, false, false,
+                                       std::string(as_text(ByteView(buffer.data(), static_cast<std::size_t>(n))))});
       continue;
     }
     TRY_ASSIGN(const sys::Exit exit, packer_.wait());
@@ -164,7 +173,8 @@ Result<> GitLink::done(const wire::Done& done) {
   } else {
     retry_at_ = Clock::now() + kRetry;
     if (done.status == wire::DoneStatus::kFailed) {
-      context_.tell({"problem", "", sent_tip_, "the sandbox could not take the commits of the host: " + printable(done.message)});
+      context_.tell(
+          {"problem", "", sent_tip_, "the sandbox could not take the commits of the host: " + printable(done.message)});
     }
   }
   return {};
@@ -220,7 +230,8 @@ Result<> GitLink::data(const wire::Data& data) {
 void GitLink::refuse(const Error& error) {
   refused_ = fetching_;
   context_.tell({"rejected", "", fetching_, error.describe()});
-  context_.stream->send(wire::Note{"locki: the host refused commit " + short_id(fetching_) + ": " + printable(error.describe(), 1000)});
+  context_.stream->send(
+      wire::Note{"locki: the host refused commit " + short_id(fetching_) + ": " + printable(error.describe(), 1000)});
 }
 
 Result<> GitLink::accept() {
@@ -243,8 +254,9 @@ Result<> GitLink::accept_checked(const std::string& tip) {
       TRY_ASSIGN(const auto there, repository_.ref(kept));
       if (!there) TRY(git::move_ref(repository_, kept, tip, "", "locki: commits from inside, beside the host's"));
       context_.tell({"diverged", kept, tip, "both sides committed: the branch stays as it is on the host"});
-      context_.stream->send(wire::Note{"locki: the user has committed meanwhile; the branch is now the user's. Your tip was " + short_id(tip) +
-                                       ": rebase or cherry-pick it onto " + branch_ + "."});
+      context_.stream->send(
+          wire::Note{"locki: the user has committed meanwhile; the branch is now the user's. Your tip was " +
+                     short_id(tip) + ": rebase or cherry-pick it onto " + branch_ + "."});
     }
     // The host's goes in; for the next step the sandbox has moved nowhere.
     refused_ = tip;

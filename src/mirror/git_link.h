@@ -1,5 +1,5 @@
-// The branch between the two sides: which tip stands, packs both ways, and the index that follows. Part of a session; one thread. The outcome
-// table is in docs/mirror.md.
+// The branch between the two sides: which tip stands, packs both ways, and the index that follows. Part of a session;
+// one thread. The outcome table is in docs/mirror.md.
 #pragma once
 
 #include <chrono>
@@ -18,11 +18,11 @@ namespace locki::mirror {
 
 // What to do about three tips. Pure.
 enum class TipStep {
-  kNothing,    // both agree
-  kAgree,      // both have the same, and the base does not know yet
-  kSend,       // the host's tip goes in
-  kFetch,      // the sandbox's tip comes out
-  kHostGone,   // the host's branch was deleted: nothing happens until it is back
+  kNothing,   // both agree
+  kAgree,     // both have the same, and the base does not know yet
+  kSend,      // the host's tip goes in
+  kFetch,     // the sandbox's tip comes out
+  kHostGone,  // the host's branch was deleted: nothing happens until it is back
 };
 struct Tips {
   std::string base, host, sandbox;
@@ -42,8 +42,8 @@ class GitLink {
   };
   GitLink(git::Repository repository, const StartSettings& settings, DoorLimits limits, Context context);
 
-  Result<> start();                          // reads the host's tip
-  void head(const wire::Head& head);         // the sandbox's tip
+  Result<> start();                   // reads the host's tip
+  void head(const wire::Head& head);  // the sandbox's tip
   const std::string& host_tip() const { return host_; }
   bool owns(wire::Id id) const { return id == fetch_id_ || id == send_id_; }
   Result<> pack(const wire::Pack& pack);

@@ -14,11 +14,12 @@ namespace locki::mirror {
 namespace {
 
 constexpr std::string_view kStates = "refs/heads/states";
-constexpr std::size_t kInline = 1 << 20;        // larger contents go through git hash-object
-constexpr std::size_t kAtOnce = 32 << 20;       // bytes of one fast-import input
+constexpr std::size_t kInline = 1 << 20;   // larger contents go through git hash-object
+constexpr std::size_t kAtOnce = 32 << 20;  // bytes of one fast-import input
 constexpr std::size_t kLooseLimit = 5000;
 
-// Always quoted: names may begin with '"'. They hold no control characters and no backslash (names.h), but quote as if they did.
+// Always quoted: names may begin with '"'. They hold no control characters and no backslash (names.h), but quote as if
+// they did.
 std::string quoted_path(std::string_view path) {
   std::string out = "\"";
   for (const char c : path) {
@@ -32,10 +33,13 @@ std::string quoted_path(std::string_view path) {
   return out + '"';
 }
 
-std::string data_of(std::string_view bytes) { return "data " + std::to_string(bytes.size()) + "\n" + std::string(bytes) + "\n"; }
+std::string data_of(std::string_view bytes) {
+  return "data " + std::to_string(bytes.size()) + "\n" + std::string(bytes) + "\n";
+}
 
 std::string commit_head(std::string_view ref, std::string_view message, bool continues) {
-  std::string out = "commit " + std::string(ref) + "\ncommitter locki <locki@localhost> " + std::to_string(std::time(nullptr)) + " +0000\n";
+  std::string out = "commit " + std::string(ref) + "\ncommitter locki <locki@localhost> " +
+                    std::to_string(std::time(nullptr)) + " +0000\n";
   out += data_of(message);
   if (continues) out += "from " + std::string(ref) + "^0\n";
   return out;
@@ -61,7 +65,8 @@ Result<History> History::open(const git::Program& program, const std::filesystem
   TRY(sys::make_directories(directory, 0700));
   History history(program, directory);
   if (!std::filesystem::exists(directory / "HEAD")) {
-    TRY(context(sys::run_ok(history.command({"init", "--bare", "--quiet", "--template=", "--initial-branch=states"})), "while making the history"));
+    TRY(context(sys::run_ok(history.command({"init", "--bare", "--quiet", "--template=", "--initial-branch=states"})),
+                "while making the history"));
   }
   // There is one writer, so every lock that is there belongs to one that was killed.
   std::error_code ignored;
@@ -81,8 +86,8 @@ Result<History> History::open_existing(const git::Program& program, const std::f
   return History(program, directory);
 }
 
-// The index says which contents (by our hash) the last version has. It is written when the writer ends well; otherwise what changed since it
-// was written counts as unknown, and is recorded again.
+// The index says which contents (by our hash) the last version has. It is written when the writer ends well; otherwise
+// what changed since it was written counts as unknown, and is recorded again.
 Result<> History::load_recorded() {
   TRY_ASSIGN(const sys::Output tip, sys::run(command({"rev-parse", "--verify", "--quiet", std::string(kStates)})));
   if (!tip.exit.ok()) return {};
@@ -90,7 +95,8 @@ Result<> History::load_recorded() {
   if (!bytes) return {};
   auto stored = decode_stored(*bytes);
   if (!stored || !is_version(stored->label_a)) return {};
-  TRY_ASSIGN(const sys::Output since, sys::run(command({"diff-tree", "-r", "-z", "--name-only", "--no-renames", stored->label_a, std::string(kStates)})));
+  TRY_ASSIGN(const sys::Output since, sys::run(command({"diff-tree", "-r", "-z", "--name-only", "--no-renames",
+                                                        stored->label_a, std::string(kStates)})));
   if (!since.exit.ok()) return {};
   recorded_ = std::move(stored->state);
   for (const std::string& path : split(since.out, '\0')) recorded_.erase(path);
@@ -213,15 +219,17 @@ Result<std::string> History::keep(std::string_view path, const Entry& entry, int
   }
   const std::string ref = "refs/kept/" + std::to_string(std::time(nullptr)) + "-" + random_hex(4);
   const std::string message = "kept: " + std::string(reason) + "\n\n" + std::string(path) + "\n";
-  TRY(context(sys::run_ok(command({"fast-import", "--quiet", "--done"}), commit_head(ref, message, false) + text + "done\n"),
-              "while keeping a version"));
+  TRY(context(
+      sys::run_ok(command({"fast-import", "--quiet", "--done"}), commit_head(ref, message, false) + text + "done\n"),
+      "while keeping a version"));
   TRY_ASSIGN(const std::string id, sys::run_ok(command({"rev-parse", "--verify", ref})));
   return first_word(id);
 }
 
 Result<std::vector<Version>> History::list(std::size_t limit) const {
-  TRY_ASSIGN(const std::string out, sys::run_ok(command({"log", "--date-order", "-z", "--format=%H%n%ct%n%s%n%b", "--max-count=" + std::to_string(limit),
-                                                         "--branches", "--glob=refs/kept/*", "--"})));
+  TRY_ASSIGN(const std::string out,
+             sys::run_ok(command({"log", "--date-order", "-z", "--format=%H%n%ct%n%s%n%b",
+                                  "--max-count=" + std::to_string(limit), "--branches", "--glob=refs/kept/*", "--"})));
   std::vector<Version> versions;
   for (const std::string& record : split(out, '\0')) {
     const auto lines = split_lines(record);
@@ -235,7 +243,8 @@ Result<std::vector<Version>> History::list(std::size_t limit) const {
 }
 
 Result<State> History::tree(std::string_view version) const {
-  if (!version.empty() && !is_version(version)) return fail(ErrorKind::kUsage, "'" + printable(version) + "' is not a version");
+  if (!version.empty() && !is_version(version))
+    return fail(ErrorKind::kUsage, "'" + printable(version) + "' is not a version");
   const std::string which = version.empty() ? std::string(kStates) : std::string(version);
   TRY_ASSIGN(const std::string out, sys::run_ok(command({"ls-tree", "-r", "-t", "-z", "-l", "--full-tree", which})));
   State state;
@@ -244,7 +253,8 @@ Result<State> History::tree(std::string_view version) const {
     const auto tab = record.find('\t');
     if (tab == std::string::npos) continue;
     const std::string mode = first_word(record);
-    const auto size = parse_u64(trim(std::string_view(record).substr(0, tab).substr(record.substr(0, tab).rfind(' ') + 1)));
+    const auto size =
+        parse_u64(trim(std::string_view(record).substr(0, tab).substr(record.substr(0, tab).rfind(' ') + 1)));
     Entry entry;
     entry.kind = mode == "040000" ? EntryKind::kDirectory : mode == "120000" ? EntryKind::kSymlink : EntryKind::kFile;
     entry.executable = mode == "100755";
@@ -255,7 +265,8 @@ Result<State> History::tree(std::string_view version) const {
 }
 
 Result<> History::read_into(std::string_view version, std::string_view path, int out) const {
-  if (!version.empty() && !is_version(version)) return fail(ErrorKind::kUsage, "'" + printable(version) + "' is not a version");
+  if (!version.empty() && !is_version(version))
+    return fail(ErrorKind::kUsage, "'" + printable(version) + "' is not a version");
   const std::string object = (version.empty() ? std::string(kStates) : std::string(version)) + ":" + std::string(path);
   TRY_ASSIGN(const sys::Output type, sys::run(command({"cat-file", "-t", object})));
   if (!type.exit.ok() || trim(type.out) != "blob") {
@@ -268,7 +279,8 @@ Result<> History::read_into(std::string_view version, std::string_view path, int
 }
 
 Result<std::string> History::read(std::string_view version, std::string_view path, std::size_t limit) const {
-  if (!version.empty() && !is_version(version)) return fail(ErrorKind::kUsage, "'" + printable(version) + "' is not a version");
+  if (!version.empty() && !is_version(version))
+    return fail(ErrorKind::kUsage, "'" + printable(version) + "' is not a version");
   const std::string object = (version.empty() ? std::string(kStates) : std::string(version)) + ":" + std::string(path);
   TRY_ASSIGN(const sys::Output type, sys::run(command({"cat-file", "-t", object})));
   if (!type.exit.ok() || trim(type.out) != "blob") {

@@ -1,8 +1,10 @@
-// Every state that both sides agreed on, and every version that lost a conflict: a bare git repository of our own, one per sandbox, in the
-// state directory. No user or system configuration, no hooks, no filters ever apply; contents come from descriptors we opened, never from
-// paths that git opens. Blocking; one writer (the worker), any number of readers in other processes.
+// Every state that both sides agreed on, and every version that lost a conflict: a bare git repository of our own, one
+// per sandbox, in the state directory. No user or system configuration, no hooks, no filters ever apply; contents come
+// from descriptors we opened, never from paths that git opens. Blocking; one writer (the worker), any number of readers
+// in other processes.
 //
-// refs/heads/states: one commit per agreed state (empty directories are not in it). refs/kept/<n>: one commit with one file each.
+// refs/heads/states: one commit per agreed state (empty directories are not in it). refs/kept/<n>: one commit with one
+// file each.
 #pragma once
 
 #include <cstdint>
@@ -19,9 +21,9 @@
 namespace locki::mirror {
 
 struct Version {
-  std::string id;         // commit id in the history's repository
-  std::int64_t time = 0;  // seconds since 1970
-  std::string summary;    // "3 files" or "kept: both sides changed it"; printable
+  std::string id;                        // commit id in the history's repository
+  std::int64_t time = 0;                 // seconds since 1970
+  std::string summary;                   // "3 files" or "kept: both sides changed it"; printable
   std::optional<std::string> kept_path;  // set for a version that lost a conflict
 };
 
@@ -34,7 +36,8 @@ class History {
 
   // Gives a file's content for reading. An error (gone, changed kind) leaves the path out of this version.
   using Opener = std::function<Result<sys::Fd>(const std::string& path)>;
-  // One version: the last one with these changes. What is recorded is what is read, which may be newer than the entry says.
+  // One version: the last one with these changes. What is recorded is what is read, which may be newer than the entry
+  // says.
   Result<> record(const std::vector<Change>& changes, const Opener& open);
   // The content at `path` that `entry` names is in the last version.
   bool has(std::string_view path, const Entry& entry) const;
@@ -56,7 +59,8 @@ class History {
   Result<> tidy();
 
  private:
-  History(git::Program program, std::filesystem::path directory) : program_(std::move(program)), directory_(std::move(directory)) {}
+  History(git::Program program, std::filesystem::path directory)
+      : program_(std::move(program)), directory_(std::move(directory)) {}
   sys::ProcessSpec command(std::vector<std::string> args) const;
   Result<> load_recorded();
 

@@ -1,5 +1,5 @@
-// libexec/locki/mirror: the worker of one sandbox's mirror (control.h says how it is started and spoken to). A process of its own, so that what
-// parses a sandbox's bytes holds no keys, no network and nobody else's files open.
+// libexec/locki/mirror: the worker of one sandbox's mirror (control.h says how it is started and spoken to). A process
+// of its own, so that what parses a sandbox's bytes holds no keys, no network and nobody else's files open.
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -31,7 +31,8 @@ Result<StartSettings> read_settings(int control) {
 }
 
 void limit_resources() {
-  // git's index-pack and ours work on hostile sizes: rather fail than take the host's memory. No core with the user's files in it.
+  // git's index-pack and ours work on hostile sizes: rather fail than take the host's memory. No core with the user's
+  // files in it.
   const rlimit none{0, 0};
   const rlimit memory{rlim_t{4} << 30, rlim_t{4} << 30};
   (void)::setrlimit(RLIMIT_CORE, &none);
@@ -43,7 +44,8 @@ void limit_resources() {
 Result<> work() {
   sys::Fd stream(kStreamFd), control(kControlFd);
   for (const int fd : {kStreamFd, kControlFd}) {
-    if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) return fail(ErrorKind::kUsage, "this program is started by the locki daemon");
+    if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
+      return fail(ErrorKind::kUsage, "this program is started by the locki daemon");
   }
   TRY_ASSIGN(StartSettings settings, read_settings(control.get()));
   TRY_ASSIGN(Session session, Session::open({.settings = std::move(settings)}, std::move(stream), std::move(control)));

@@ -16,7 +16,8 @@ Result<> check_path(std::string_view path) {
 Result<> check_symlink(std::string_view path, std::string_view target) {
   TRY(check_path(path));
   if (const auto why = path_rules::why_bad_symlink(path, target)) {
-    return fail(ErrorKind::kProtocol, "the symlink '" + printable(path) + "' to '" + printable(target) + "' has " + std::string(*why));
+    return fail(ErrorKind::kProtocol,
+                "the symlink '" + printable(path) + "' to '" + printable(target) + "' has " + std::string(*why));
   }
   return {};
 }

@@ -76,8 +76,9 @@ Decisions decide_all(const State& base, const State& host, const State& sandbox)
   return out;
 }
 
-// Every path that will exist needs directories above it. Parents come before what is beneath them in the map's order, so the top is
-// settled first; what is made a directory here cannot conflict with its own parents, since those are directories already.
+// Every path that will exist needs directories above it. Parents come before what is beneath them in the map's order,
+// so the top is settled first; what is made a directory here cannot conflict with its own parents, since those are
+// directories already.
 void settle_tree(Decisions& decisions) {
   for (auto at = decisions.begin(); at != decisions.end(); ++at) {
     Decision& top = at->second;
@@ -124,13 +125,14 @@ void add_actions(Lists& lists, const std::string& path, const Decision& d) {
   const bool host_differs = !same(d.host, result);
   const bool sandbox_differs = !same(d.sandbox, result);
   if (!host_differs && !sandbox_differs) {
-    if (!same(d.base, result)) lists.changes.push_back({Action::Kind::kAdopt, path, std::nullopt, d.result, std::nullopt, true});
+    if (!same(d.base, result))
+      lists.changes.push_back({Action::Kind::kAdopt, path, std::nullopt, d.result, std::nullopt, true});
     return;
   }
   const bool settles = host_differs != sandbox_differs;
   const auto add = [&](Action::Kind kind, const Entry* from, Maybe keep) {
-    // What turns from a directory into something else, or back, is removed first and made afterwards: with what lies beneath it, the
-    // order of removals does the rest.
+    // What turns from a directory into something else, or back, is removed first and made afterwards: with what lies
+    // beneath it, the order of removals does the rest.
     const bool replaces_directory = from && result && is_directory(from) != is_directory(result);
     if (!result || replaces_directory) lists.removals.push_back({kind, path, *from, std::nullopt, keep, settles});
     if (!result) return;

@@ -8,7 +8,6 @@
 #include <array>
 
 #include "base/log.h"
-#include "git/filters.h"
 #include "mirror/session_impl.h"
 
 namespace locki::mirror {
@@ -16,18 +15,19 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds kQuiet{25};            // host changes are taken up after this long without new ones …
-constexpr milliseconds kAtMost{200};          // … or this long after the first
+constexpr milliseconds kQuiet{25};    // host changes are taken up after this long without new ones …
+constexpr milliseconds kAtMost{200};  // … or this long after the first
 constexpr milliseconds kRefLook{300};
 constexpr milliseconds kRecord{1000};
-constexpr milliseconds kFullScan{5000};       // while not every directory can be watched
+constexpr milliseconds kFullScan{5000};  // while not every directory can be watched
 constexpr std::size_t kMaxControlLine = 64 << 10;
 constexpr std::size_t kRecordAtOnce = 1000;
 
 // git for ignore rules, in the form Tree wants: the overrides of git::command() as environment.
 std::map<std::string, std::string> tree_environment(const git::Program& program) {
   auto environment = git::command(program, git::Config::kUser, "/", {}).environment;
-  const std::pair<const char*, const char*> overrides[] = {{"core.hooksPath", "/dev/null"}, {"core.fsmonitor", "false"}, {"protocol.allow", "never"}};
+  const std::pair<const char*, const char*> overrides[] = {
+      {"core.hooksPath", "/dev/null"}, {"core.fsmonitor", "false"}, {"protocol.allow", "never"}};
   int n = 0;
   for (const auto& [key, value] : overrides) {
     environment["GIT_CONFIG_KEY_" + std::to_string(n)] = key;
@@ -54,7 +54,8 @@ Result<Session> Session::open(SessionOptions options, sys::Fd stream_fd, sys::Fd
     ::usleep(100'000);
     lock = sys::FileLock::try_acquire(state / "lock");
   }
-  if (!lock) return fail(std::move(lock).error().with_context("while taking over the mirror of '" + settings.sandbox + "'"));
+  if (!lock)
+    return fail(std::move(lock).error().with_context("while taking over the mirror of '" + settings.sandbox + "'"));
 
   const git::Program program{settings.git, settings.home};
   TRY_ASSIGN(Stream stream, Stream::over(std::move(stream_fd)));
@@ -64,8 +65,8 @@ Result<Session> Session::open(SessionOptions options, sys::Fd stream_fd, sys::Fd
   TRY_ASSIGN(sys::TreeWatcher watcher, sys::TreeWatcher::make());
   TRY_ASSIGN(const git::Repository repository, git::Repository::discover(program, settings.worktree));
 
-  auto impl = std::make_unique<Impl>(std::move(options), std::move(*lock), std::move(stream), std::move(control), std::move(base),
-                                     std::move(history), std::move(watcher), program);
+  auto impl = std::make_unique<Impl>(std::move(options), std::move(*lock), std::move(stream), std::move(control),
+                                     std::move(base), std::move(history), std::move(watcher), program);
   TRY(impl->open_worktree(repository));
   return Session(std::move(impl));
 }
@@ -83,7 +84,8 @@ Result<> Session::Impl::open_worktree(const git::Repository& repository) {
   spool_directory = state / "spool";
   TRY(sys::remove_tree(spool_directory));
   TRY(sys::make_directories(spool_directory, 0700));
-  TreeOptions tree_options{.git = settings.git, .git_environment = tree_environment(program), .cache = state / "stat-cache"};
+  TreeOptions tree_options{
+      .git = settings.git, .git_environment = tree_environment(program), .cache = state / "stat-cache"};
   tree_options.include = settings.include;
   tree_options.hold_ignored = true;
   tree_options.max_file = options.limits.max_file;
@@ -102,8 +104,11 @@ Result<> Session::Impl::open_worktree(const git::Repository& repository) {
 
 Result<> Session::Impl::greet(const git::Repository& repository) {
   const StartSettings& settings = options.settings;
-  stream.send(wire::HostHello{.root = settings.inside, .branch = settings.branch, .object_format = repository.object_format(),
-                              .user_name = settings.user_name.substr(0, wire::kMaxName), .user_email = settings.user_email.substr(0, wire::kMaxName)});
+  stream.send(wire::HostHello{.root = settings.inside,
+                              .branch = settings.branch,
+                              .object_format = repository.object_format(),
+                              .user_name = settings.user_name.substr(0, wire::kMaxName),
+                              .user_email = settings.user_email.substr(0, wire::kMaxName)});
   wire::Known known;
   std::size_t bytes = 0;
   for (const auto& [path, entry] : base.state()) {
@@ -133,7 +138,9 @@ int Session::Impl::timeout() const {
   Time next = now + kRefLook;
   if (first_dirty) next = std::min(next, std::min(*last_dirty + kQuiet, *first_dirty + kAtMost));
   if (plan_again && have_sandbox && !round) return 0;
-  if (upload ? stream.may_send_data() : round && round->applying && !round->uploads.empty() && sent.size() < kRequestsAhead) return 0;
+  if (upload ? stream.may_send_data()
+             : round && round->applying && !round->uploads.empty() && sent.size() < kRequestsAhead)
+    return 0;
   return static_cast<int>(std::clamp<long>(std::chrono::ceil<milliseconds>(next - now).count(), 0, 1000));
 }
 
@@ -152,7 +159,8 @@ Result<> Session::Impl::turn() {
       last_ref_look = Clock::now();
       TRY(git->look(false));
     }
-    plan_again |= std::any_of(blocked.begin(), blocked.end(), [now = Clock::now()](const auto& item) { return now >= item.second.retry_at; });
+    plan_again |= std::any_of(blocked.begin(), blocked.end(),
+                              [now = Clock::now()](const auto& item) { return now >= item.second.retry_at; });
     TRY(advance());
     TRY(git->step());
     TRY(git->pump());
@@ -164,10 +172,11 @@ Result<> Session::Impl::turn() {
 
 Result<> Session::Impl::finish() {
   auto recorded = record_history(true);
-  (void)history.tidy();
   (void)tree->save_cache();
   auto compacted = base.compact(true);
+  // What comes after the answer may be cut short.
   if (stop_id != 0) say({{"reply", stop_id}, {"ok", true}});
+  (void)history.tidy();
   if (!recorded) return recorded;
   return compacted;
 }
@@ -199,7 +208,8 @@ Result<> Session::Impl::read_control() {
   }
   control_in.append(buffer.data(), static_cast<std::size_t>(n));
   for (std::size_t end; (end = control_in.find('\n')) != std::string::npos; control_in.erase(0, end + 1)) {
-    TRY_ASSIGN(const json::object line, json::parse_object(std::string_view(control_in).substr(0, end), kMaxControlLine));
+    TRY_ASSIGN(const json::object line,
+               json::parse_object(std::string_view(control_in).substr(0, end), kMaxControlLine));
     TRY(request(line));
   }
   if (control_in.size() > kMaxControlLine) return fail(ErrorKind::kFailed, "the daemon sends lines that are too long");
@@ -222,15 +232,23 @@ Result<> Session::Impl::request(const json::object& line) {
   } else if (what == "status") {
     json::array paths;
     for (const auto& [path, why] : blocked) paths.emplace_back(json::object{{"path", path}, {"text", why.reason}});
-    say({{"reply", id}, {"ok", true}, {"state", !ready ? "starting" : quiet() ? "quiet" : "busy"}, {"entries", base.state().size()},
-         {"blocked", std::move(paths)}, {"tip", base.tip()}});
+    say({{"reply", id},
+         {"ok", true},
+         {"state", !ready    ? "starting"
+                   : quiet() ? "quiet"
+                             : "busy"},
+         {"entries", base.state().size()},
+         {"blocked", std::move(paths)},
+         {"tip", base.tip()}});
   } else {
     reply_error(id, Error(ErrorKind::kUsage, "the request '" + printable(what) + "' is unknown"));
   }
   return {};
 }
 
-bool Session::Impl::quiet() const { return ready && !round && !plan_again && !first_dirty && !full_scan_due && git->settled(); }
+bool Session::Impl::quiet() const {
+  return ready && !round && !plan_again && !first_dirty && !full_scan_due && git->settled();
+}
 
 Result<> Session::Impl::answer_syncs() {
   if (syncs.empty()) return {};
@@ -245,7 +263,12 @@ Result<> Session::Impl::answer_syncs() {
   json::array paths;
   for (const auto& [path, why] : blocked) paths.emplace_back(json::object{{"path", path}, {"text", why.reason}});
   for (const SyncRequest& sync : syncs) {
-    if (sync.barrier_done) say({{"reply", sync.id}, {"ok", true}, {"tip", base.tip()}, {"entries", base.state().size()}, {"blocked", paths}});
+    if (sync.barrier_done)
+      say({{"reply", sync.id},
+           {"ok", true},
+           {"tip", base.tip()},
+           {"entries", base.state().size()},
+           {"blocked", paths}});
   }
   std::erase_if(syncs, [](const SyncRequest& sync) { return sync.barrier_done; });
   return {};
@@ -254,7 +277,8 @@ Result<> Session::Impl::answer_syncs() {
 // ---- the far end ----
 
 Result<> Session::Impl::handle(wire::Message& message, std::size_t size) {
-  if (auto admitted = door.admit(message, size, Clock::now()); !admitted) return fail(ErrorKind::kProtocol, admitted.error().describe());
+  if (auto admitted = door.admit(message, size, Clock::now()); !admitted)
+    return fail(ErrorKind::kProtocol, admitted.error().describe());
   if (const auto* m = std::get_if<wire::Entries>(&message)) return entries(*m);
   if (const auto* m = std::get_if<wire::Data>(&message)) return git->owns(m->id) ? git->data(*m) : data(*m);
   if (const auto* m = std::get_if<wire::Content>(&message)) return content(*m);
@@ -277,7 +301,8 @@ Result<> Session::Impl::entries(const wire::Entries& message) {
   if (message.full && message.first) incoming.clear();
   State& into = message.full ? incoming : sandbox;
   for (const wire::ListedEntry& listed : message.entries) apply(into, {listed.path, listed.entry});
-  if (into.size() > options.limits.max_entries) return fail(ErrorKind::kProtocol, "the sandbox has more files than may be mirrored");
+  if (into.size() > options.limits.max_entries)
+    return fail(ErrorKind::kProtocol, "the sandbox has more files than may be mirrored");
   if (!message.last) return {};
   if (message.full) sandbox = std::move(incoming), incoming.clear();
   return far_state_complete();
@@ -293,7 +318,8 @@ Result<> Session::Impl::far_state_complete() {
   }
   std::uint64_t total = 0;
   for (const auto& [path, entry] : sandbox) total += entry.size;
-  if (total > options.limits.max_total) return fail(ErrorKind::kProtocol, "the sandbox has more data than may be mirrored");
+  if (total > options.limits.max_total)
+    return fail(ErrorKind::kProtocol, "the sandbox has more data than may be mirrored");
   malformed = 0;
   have_sandbox = true;
   plan_again = true;
@@ -317,7 +343,8 @@ Result<> Session::Impl::scan_host() {
   if (!watcher.complete()) TRY(watcher.reset());
   auto scanned = tree->scan();
   last_full_scan = Clock::now();
-  if (!tree->root_alive()) return fail(ErrorKind::kFailed, "the worktree '" + options.settings.worktree + "' was moved or deleted");
+  if (!tree->root_alive())
+    return fail(ErrorKind::kFailed, "the worktree '" + options.settings.worktree + "' was moved or deleted");
   if (!scanned) return fail(std::move(scanned).error().with_context("while reading the worktree"));
   plan_again = true;
   return {};
@@ -345,7 +372,8 @@ Result<> Session::Impl::watch_host() {
   const std::set<std::string> look = std::exchange(dirty, {});
   if (look.empty()) return {};
   auto changes = tree->rescan(look);
-  if (!tree->root_alive()) return fail(ErrorKind::kFailed, "the worktree '" + options.settings.worktree + "' was moved or deleted");
+  if (!tree->root_alive())
+    return fail(ErrorKind::kFailed, "the worktree '" + options.settings.worktree + "' was moved or deleted");
   if (!changes) return fail(std::move(changes).error().with_context("while reading the worktree"));
   plan_again |= !changes->empty();
   return {};
@@ -359,7 +387,8 @@ Result<> Session::Impl::record_history(bool everything) {
   bool more = false;
   for (Change& change : diff(history.recorded(), base.state())) {
     const auto host = tree->state().find(change.path);
-    const bool same = change.entry ? host != tree->state().end() && host->second == *change.entry : host == tree->state().end();
+    const bool same =
+        change.entry ? host != tree->state().end() && host->second == *change.entry : host == tree->state().end();
     if (!same) continue;
     more = !everything && changes.size() == kRecordAtOnce;
     if (more) break;

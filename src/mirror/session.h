@@ -1,6 +1,7 @@
-// One mirror session on the host: scans, talks to the far end, decides (reconcile.h), carries out, records, and reports to the daemon. Single-
-// threaded and blocking where it works on the host's own disk; everything between processes is polled. May be killed at any point: the base
-// store only says what both sides have, so the next session starts from there.
+// One mirror session on the host: scans, talks to the far end, decides (reconcile.h), carries out, records, and reports
+// to the daemon. Single- threaded and blocking where it works on the host's own disk; everything between processes is
+// polled. May be killed at any point: the base store only says what both sides have, so the next session starts from
+// there.
 #pragma once
 
 #include <functional>
@@ -25,12 +26,14 @@ struct SessionOptions {
 
 class Session {
  public:
-  // Takes the lock of the state directory, opens base, history, worktree and repository. kExists when another worker holds it.
+  // Takes the lock of the state directory, opens base, history, worktree and repository. kExists when another worker
+  // holds it.
   static Result<Session> open(SessionOptions options, sys::Fd stream, sys::Fd control);
   Session(Session&&) noexcept;
   ~Session();
 
-  // Until the daemon says stop or closes the control socket. kProtocol: the far end broke the rules. kUnavailable: it is gone.
+  // Until the daemon says stop or closes the control socket. kProtocol: the far end broke the rules. kUnavailable: it
+  // is gone.
   Result<> run();
 
   struct Impl;

@@ -1,5 +1,5 @@
-// The parts of a session (session.h), shared by session.cc (loop, daemon), session_round.cc (planning, carrying out) and
-// session_transfer.cc (contents in and out). Not for anybody else.
+// The parts of a session (session.h), shared by session.cc (loop, daemon), session_round.cc (planning, carrying out)
+// and session_transfer.cc (contents in and out). Not for anybody else.
 #pragma once
 
 #include <chrono>
@@ -66,7 +66,7 @@ struct Session::Impl {
   };
   struct Round {
     std::vector<Step> steps;
-    std::size_t rescues = 0;   // downloads that must end before anything is changed
+    std::size_t rescues = 0;  // downloads that must end before anything is changed
     bool applying = false;
     std::deque<Step> uploads;  // to the sandbox, in order
     std::deque<Download> waiting;
@@ -78,9 +78,17 @@ struct Session::Impl {
     bool barrier_done = false;
   };
 
-  Impl(SessionOptions o, sys::FileLock l, Stream s, sys::Fd c, BaseStore b, History h, sys::TreeWatcher w, git::Program p)
-      : options(std::move(o)), lock(std::move(l)), stream(std::move(s)), control(std::move(c)), base(std::move(b)), history(std::move(h)),
-        watcher(std::move(w)), program(std::move(p)), door(options.limits) {}
+  Impl(SessionOptions o, sys::FileLock l, Stream s, sys::Fd c, BaseStore b, History h, sys::TreeWatcher w,
+       git::Program p)
+      : options(std::move(o)),
+        lock(std::move(l)),
+        stream(std::move(s)),
+        control(std::move(c)),
+        base(std::move(b)),
+        history(std::move(h)),
+        watcher(std::move(w)),
+        program(std::move(p)),
+        door(options.limits) {}
 
   // ---- session.cc ----
   Result<> open_worktree(const git::Repository& repository);

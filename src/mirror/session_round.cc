@@ -31,7 +31,8 @@ Result<> Session::Impl::advance() {
   TRY(start_downloads());
   TRY(pump_uploads());
   if (!round->applying && round->rescues == 0) TRY(apply_round());
-  const bool over = round->applying && round->waiting.empty() && round->uploads.empty() && downloads.empty() && sent.empty() && !upload;
+  const bool over = round->applying && round->waiting.empty() && round->uploads.empty() && downloads.empty() &&
+                    sent.empty() && !upload;
   return over ? finish_round() : Result<>{};
 }
 
@@ -77,7 +78,8 @@ Result<> Session::Impl::begin_round() {
 bool Session::Impl::blocked_now(const Action& action) {
   const auto found = blocked.find(action.path);
   if (found == blocked.end()) return false;
-  const bool changed = found->second.host != entry_at(tree->state(), action.path) || found->second.sandbox != entry_at(sandbox, action.path);
+  const bool changed = found->second.host != entry_at(tree->state(), action.path) ||
+                       found->second.sandbox != entry_at(sandbox, action.path);
   if (changed) {
     blocked.erase(found);
     return false;
@@ -109,7 +111,8 @@ void Session::Impl::block(const Action& action, std::string reason, bool tell_us
 
 // ---- what would be lost ----
 
-// The agent's version of a path that is about to lose: out of the sandbox into a file of ours, and from there into the history.
+// The agent's version of a path that is about to lose: out of the sandbox into a file of ours, and from there into the
+// history.
 Result<> Session::Impl::rescue(Step& step) {
   const Action& action = step.action;
   const bool known = kept.contains({action.path, action.keep->content});
@@ -127,13 +130,15 @@ Result<> Session::Impl::keep_version(const Action& action, int content) {
   TRY_ASSIGN(const std::string version, history.keep(action.path, *action.keep, content, reason));
   kept.insert({action.path, action.keep->content});
   tell({"conflict", action.path, version, reason + ": the host's version stands, the agent's is in the history"});
-  stream.send(wire::Note{"locki: " + printable(action.path, 1000) + " was " + reason + "; the user's version stands, yours is kept in locki history."});
+  stream.send(wire::Note{"locki: " + printable(action.path, 1000) + " was " + reason +
+                         "; the user's version stands, yours is kept in locki history."});
   return {};
 }
 
 Result<> Session::Impl::rescued(Download& download) {
   --round->rescues;
-  const auto at = std::find_if(round->steps.begin(), round->steps.end(), [&](const Step& step) { return step.action == download.step.action; });
+  const auto at = std::find_if(round->steps.begin(), round->steps.end(),
+                               [&](const Step& step) { return step.action == download.step.action; });
   if (at == round->steps.end()) return {};
   if (!download.problem.empty()) {
     // The agent changed it again: the next round sees what it is then. What must not be destroyed stays.
@@ -156,7 +161,9 @@ Result<> Session::Impl::rescued(Download& download) {
 Result<bool> Session::Impl::merge(Step& step, const Download& download) {
   const Action action = step.action;
   const auto agreed = entry_at(base.state(), action.path);
-  if (!is_file(agreed) || !is_file(action.from) || agreed->size > kMaxMerge || action.from->size > kMaxMerge || action.keep->size > kMaxMerge) return false;
+  if (!is_file(agreed) || !is_file(action.from) || agreed->size > kMaxMerge || action.from->size > kMaxMerge ||
+      action.keep->size > kMaxMerge)
+    return false;
   auto old = history.read("", action.path, kMaxMerge);
   if (!old || hash_of(*old) != agreed->content) return false;
   auto opened = tree->open_file(action.path);
@@ -184,7 +191,8 @@ Result<> Session::Impl::preserve() {
   std::vector<Change> changes;
   for (const Step& step : round->steps) {
     const Action& action = step.action;
-    const bool destroys = action.kind == Action::Kind::kChangeHost && action.from && action.from->kind != EntryKind::kDirectory;
+    const bool destroys =
+        action.kind == Action::Kind::kChangeHost && action.from && action.from->kind != EntryKind::kDirectory;
     if (destroys && !history.has(action.path, *action.from)) changes.push_back({action.path, action.from});
   }
   if (changes.empty()) return {};
@@ -215,22 +223,31 @@ Result<> Session::Impl::change_host(Step& step) {
   const Action& action = step.action;
   if (!action.to) return host_outcome(action, tree->remove(action.path, *action.from));
   switch (action.to->kind) {
-    case EntryKind::kDirectory: return host_outcome(action, tree->put_directory(action.path, action.from));
-    case EntryKind::kSymlink: return host_outcome(action, tree->put_symlink(action.path, *action.to, action.from));
-    case EntryKind::kFile: break;
+    case EntryKind::kDirectory:
+      return host_outcome(action, tree->put_directory(action.path, action.from));
+    case EntryKind::kSymlink:
+      return host_outcome(action, tree->put_symlink(action.path, *action.to, action.from));
+    case EntryKind::kFile:
+      break;
   }
   if (!step.spool.empty()) {
     TRY_ASSIGN(const sys::Fd file, sys::open_file(step.spool, O_RDONLY));
-    return host_outcome(action, tree->put_file(action.path, *action.to, [&](std::uint8_t* data, std::size_t size) {
-      return sys::read_some(file.get(), data, size);
-    }, action.from));
+    return host_outcome(
+        action,
+        tree->put_file(
+            action.path, *action.to,
+            [&](std::uint8_t* data, std::size_t size) { return sys::read_some(file.get(), data, size); }, action.from));
   }
-  const bool only_mode = is_file(action.from) && action.from->content == action.to->content && action.from->size == action.to->size;
+  const bool only_mode =
+      is_file(action.from) && action.from->content == action.to->content && action.from->size == action.to->size;
   if (only_mode) {
     if (auto opened = tree->open_file(action.path)) {
-      return host_outcome(action, tree->put_file(action.path, *action.to, [&](std::uint8_t* data, std::size_t size) {
-        return sys::read_some(opened->fd.get(), data, size);
-      }, action.from));
+      return host_outcome(action, tree->put_file(
+                                      action.path, *action.to,
+                                      [&](std::uint8_t* data, std::size_t size) {
+                                        return sys::read_some(opened->fd.get(), data, size);
+                                      },
+                                      action.from));
     }
   }
   round->waiting.push_back(Download{.step = std::move(step)});
@@ -244,11 +261,14 @@ Result<> Session::Impl::host_outcome(const Action& action, const Outcome& outcom
     block(action, outcome.reason, true);
     return {};
   }
-  // Something else is there than the last scan saw: look, and decide anew. What the scan leaves out (ignored on the host) stays as it is.
+  // Something else is there than the last scan saw: look, and decide anew. What the scan leaves out (ignored on the
+  // host) stays as it is.
   const auto before = entry_at(tree->state(), action.path);
   auto changes = tree->rescan({action.path});
   if (!changes) return fail(std::move(changes).error());
-  if (entry_at(tree->state(), action.path) == before) block(action, outcome.reason.empty() ? "something else is there on the host" : outcome.reason, action.to.has_value());
+  if (entry_at(tree->state(), action.path) == before)
+    block(action, outcome.reason.empty() ? "something else is there on the host" : outcome.reason,
+          action.to.has_value());
   return {};
 }
 
@@ -311,7 +331,8 @@ Result<> Session::Impl::finish_round() {
   round.reset();
   plan_again = true;
   std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(spool_directory, ignored)) std::filesystem::remove(entry.path(), ignored);
+  for (const auto& entry : std::filesystem::directory_iterator(spool_directory, ignored))
+    std::filesystem::remove(entry.path(), ignored);
   return base.compact(false);
 }
 

@@ -77,7 +77,11 @@ Result<> Session::Impl::download_ended(wire::Id id, bool whole) {
 
 Result<> Session::Impl::open_upload(wire::Id id, const Step& step) {
   const Action& action = step.action;
-  Upload next{.id = id, .left = action.to->size, .want = action.to->content, .path = action.path, .from_tree = step.spool.empty()};
+  Upload next{.id = id,
+              .left = action.to->size,
+              .want = action.to->content,
+              .path = action.path,
+              .from_tree = step.spool.empty()};
   if (!step.spool.empty()) {
     TRY_ASSIGN(next.file, sys::open_file(step.spool, O_RDONLY));
   } else {

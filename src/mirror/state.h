@@ -1,6 +1,7 @@
 // What the mirror carries, as a value: path -> kind, executable bit, size, content hash. Pure; no thread rules.
 //
-// Paths are relative, '/'-separated byte strings that passed check_path() (mirror/names.h). A state never holds a `.git`.
+// Paths are relative, '/'-separated byte strings that passed check_path() (mirror/names.h). A state never holds a
+// `.git`.
 #pragma once
 
 #include <cstdint>

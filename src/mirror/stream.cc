@@ -56,7 +56,8 @@ Result<> Stream::receive(const Handler& handler) {
       outstanding_ += cost;
       if (const auto* credit = std::get_if<wire::Credit>(&frame->message)) {
         credit_ += credit->bytes;
-        if (credit_ > wire::kWindow) return fail(ErrorKind::kProtocol, "the far end gives back more credit than it got");
+        if (credit_ > wire::kWindow)
+          return fail(ErrorKind::kProtocol, "the far end gives back more credit than it got");
       }
       TRY(handler(frame->message, frame->payload_size));
       owed_ += cost;

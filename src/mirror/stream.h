@@ -1,5 +1,5 @@
-// The mirror's connection to the far end: non-blocking frames in and out, and the credit that keeps both sides' memory bounded (wire.h).
-// One thread; the owner polls fd().
+// The mirror's connection to the far end: non-blocking frames in and out, and the credit that keeps both sides' memory
+// bounded (wire.h). One thread; the owner polls fd().
 #pragma once
 
 #include <functional>

@@ -6,7 +6,8 @@ namespace locki::mirror::wire {
 namespace {
 
 // One description of each message serves both directions: `fields(archive, message)` names its fields in order.
-template <class A, class M> void fields(A& a, M& m);
+template <class A, class M>
+void fields(A& a, M& m);
 
 class Writer {
  public:
@@ -180,10 +181,11 @@ void fields(A& a, M& m) {
 }
 
 // In the order of Message's alternatives.
-constexpr Type kTypes[] = {Type::kData,     Type::kCredit,   Type::kHostHello, Type::kKnown,   Type::kRescan,      Type::kFetch,
-                           Type::kPut,      Type::kRemove,   Type::kBarrier,   Type::kGitFetch, Type::kGitPack,    Type::kNote,
-                           Type::kBye,      Type::kFarHello, Type::kEntries,   Type::kContent, Type::kContentGone, Type::kDone,
-                           Type::kBarrierDone, Type::kHead,  Type::kPack,      Type::kProblem};
+constexpr Type kTypes[] = {Type::kData,    Type::kCredit,      Type::kHostHello, Type::kKnown,       Type::kRescan,
+                           Type::kFetch,   Type::kPut,         Type::kRemove,    Type::kBarrier,     Type::kGitFetch,
+                           Type::kGitPack, Type::kNote,        Type::kBye,       Type::kFarHello,    Type::kEntries,
+                           Type::kContent, Type::kContentGone, Type::kDone,      Type::kBarrierDone, Type::kHead,
+                           Type::kPack,    Type::kProblem};
 static_assert(std::size(kTypes) == std::variant_size_v<Message>);
 
 Type type_of(const Message& message) { return kTypes[message.index()]; }
@@ -223,7 +225,9 @@ Result<Message> decode(std::uint8_t type, ByteView payload) {
 
 bool from_host(const Message& message) { return type_of(message) < Type::kFarHello; }
 
-bool from_far(const Message& message) { return type_of(message) < Type::kHostHello || type_of(message) >= Type::kFarHello; }
+bool from_far(const Message& message) {
+  return type_of(message) < Type::kHostHello || type_of(message) >= Type::kFarHello;
+}
 
 std::int64_t credit_cost(const Message& message, std::size_t payload_size) {
   const bool costs = std::holds_alternative<Data>(message) || std::holds_alternative<Entries>(message);

@@ -1,13 +1,14 @@
-// The frames between the mirror worker on the host and the endpoint in the sandbox: u32 little-endian payload length, u8 type,
-// payload. Numbers are little-endian, strings are u32 length and bytes. One thread at a time; values only.
+// The frames between the mirror worker on the host and the endpoint in the sandbox: u32 little-endian payload length,
+// u8 type, payload. Numbers are little-endian, strings are u32 length and bytes. One thread at a time; values only.
 //
-// The decoder bounds every length and count before it allocates and refuses unknown types, trailing bytes and short payloads
-// (kProtocol). It does not look at what names mean: the door (mirror/door.h) does.
+// The decoder bounds every length and count before it allocates and refuses unknown types, trailing bytes and short
+// payloads (kProtocol). It does not look at what names mean: the door (mirror/door.h) does.
 //
-// Flow: each side always reads, whatever it has to write, so two full pipes never wait for each other. What can be large (Data,
-// Entries) is paid for with credit: a sender starts with kWindow bytes of payload, each such frame costs its payload, and the receiver
-// returns Credit as it has dealt with them. Everything else is small and bounded by kMaxOutstanding unanswered requests of the host.
-// A frame may overdraw the window once (send while credit > 0), so the receiver holds at most kWindow + one frame.
+// Flow: each side always reads, whatever it has to write, so two full pipes never wait for each other. What can be
+// large (Data, Entries) is paid for with credit: a sender starts with kWindow bytes of payload, each such frame costs
+// its payload, and the receiver returns Credit as it has dealt with them. Everything else is small and bounded by
+// kMaxOutstanding unanswered requests of the host. A frame may overdraw the window once (send while credit > 0), so the
+// receiver holds at most kWindow + one frame.
 #pragma once
 
 #include <cstdint>
@@ -26,10 +27,10 @@ namespace locki::mirror::wire {
 inline constexpr std::uint32_t kVersion = 1;
 inline constexpr std::size_t kHeaderSize = 5;
 inline constexpr std::size_t kMaxPayload = 1 << 20;
-inline constexpr std::size_t kMaxData = 128 << 10;         // bytes in one Data frame
-inline constexpr std::size_t kMaxListed = 4096;            // elements of any list in one frame
-inline constexpr std::size_t kMaxText = 4096;              // messages for people
-inline constexpr std::size_t kMaxName = 255;               // branches, object ids, names of people
+inline constexpr std::size_t kMaxData = 128 << 10;  // bytes in one Data frame
+inline constexpr std::size_t kMaxListed = 4096;     // elements of any list in one frame
+inline constexpr std::size_t kMaxText = 4096;       // messages for people
+inline constexpr std::size_t kMaxName = 255;        // branches, object ids, names of people
 inline constexpr std::size_t kMaxPathBytes = 4096;
 inline constexpr std::int64_t kWindow = 2 << 20;
 inline constexpr std::size_t kMaxOutstanding = 256;
@@ -39,67 +40,156 @@ using Id = std::uint64_t;
 using ObjectId = std::string;  // 40 or 64 lower-case hex digits; "" for "none"
 
 // ---- both ways ----
-// A piece of the file or pack with this id, in order. `last` may come with no bytes; it ends the transfer. Host to far: follows Put or
-// GitPack. Far to host: follows Content or Pack. Transfers of different ids may be interleaved.
-struct Data { Id id = 0; bool last = false; bool failed = false; std::string bytes; };  // failed: the sender gave up; discard
-struct Credit { std::uint32_t bytes = 0; };
+// A piece of the file or pack with this id, in order. `last` may come with no bytes; it ends the transfer. Host to far:
+// follows Put or GitPack. Far to host: follows Content or Pack. Transfers of different ids may be interleaved.
+struct Data {
+  Id id = 0;
+  bool last = false;
+  bool failed = false;
+  std::string bytes;
+};  // failed: the sender gave up; discard
+struct Credit {
+  std::uint32_t bytes = 0;
+};
 
 // ---- host to far ----
 struct HostHello {
   std::uint32_t version = kVersion;
-  std::string root;           // absolute path of the worktree inside
-  std::string branch;         // short name of the one branch that travels
-  std::string object_format;  // "sha1" or "sha256": used when the repository has to be made
+  std::string root;                   // absolute path of the worktree inside
+  std::string branch;                 // short name of the one branch that travels
+  std::string object_format;          // "sha1" or "sha256": used when the repository has to be made
   std::string user_name, user_email;  // the author inside; "" leaves it unset
   std::uint32_t flags = 0;
 };
-// Paths that were agreed on: they count as part of the state even where git ignores them now. Sent after HostHello, in pieces; the far
-// end's first scan waits for `last`.
-struct Known { std::vector<std::string> paths; bool last = false; };
-struct Rescan {};                                        // send a full state again
-struct Fetch { Id id = 0; std::string path; Hash content; };
-// Make `path` be `entry`. `expected`: what the host believes is there now (nullopt: nothing); else Done says conflict. For files Data
-// follows, also for empty ones, and the bytes must hash to entry.content.
-struct Put { Id id = 0; std::string path; Entry entry; std::optional<Entry> expected; };
-struct Remove { Id id = 0; std::string path; Entry expected; };
-// Answered with BarrierDone once every change that was on disk when it arrived has been reported in Entries, and the branch's tip in Head.
-struct Barrier { Id id = 0; };
-struct GitFetch { Id id = 0; ObjectId want; std::vector<ObjectId> haves; };  // answered with Pack + Data, or Done(failed)
-// New tip for the branch. Data with a pack follows (thin allowed: the other side has `old_oid`). The far end checks that its branch is
-// at `old_oid` ("" for an unborn one), stores the pack, moves the ref, lets its index follow, and answers Done.
-struct GitPack { Id id = 0; ObjectId new_oid, old_oid; };
-struct Note { std::string text; };                       // for whoever works inside
-struct Bye { std::string reason; };
+// Paths that were agreed on: they count as part of the state even where git ignores them now. Sent after HostHello, in
+// pieces; the far end's first scan waits for `last`.
+struct Known {
+  std::vector<std::string> paths;
+  bool last = false;
+};
+struct Rescan {};  // send a full state again
+struct Fetch {
+  Id id = 0;
+  std::string path;
+  Hash content;
+};
+// Make `path` be `entry`. `expected`: what the host believes is there now (nullopt: nothing); else Done says conflict.
+// For files Data follows, also for empty ones, and the bytes must hash to entry.content.
+struct Put {
+  Id id = 0;
+  std::string path;
+  Entry entry;
+  std::optional<Entry> expected;
+};
+struct Remove {
+  Id id = 0;
+  std::string path;
+  Entry expected;
+};
+// Answered with BarrierDone once every change that was on disk when it arrived has been reported in Entries, and the
+// branch's tip in Head.
+struct Barrier {
+  Id id = 0;
+};
+struct GitFetch {
+  Id id = 0;
+  ObjectId want;
+  std::vector<ObjectId> haves;
+};  // answered with Pack + Data, or Done(failed)
+// New tip for the branch. Data with a pack follows (thin allowed: the other side has `old_oid`). The far end checks
+// that its branch is at `old_oid` ("" for an unborn one), stores the pack, moves the ref, lets its index follow, and
+// answers Done.
+struct GitPack {
+  Id id = 0;
+  ObjectId new_oid, old_oid;
+};
+struct Note {
+  std::string text;
+};  // for whoever works inside
+struct Bye {
+  std::string reason;
+};
 
 // ---- far to host ----
-struct FarHello { std::uint32_t version = kVersion; std::string program; };
-struct ListedEntry { std::string path; std::optional<Entry> entry; };
-// A full scan in pieces (`full`, starting with `first`) or what changed since. `generation` grows with each scan that was reported.
+struct FarHello {
+  std::uint32_t version = kVersion;
+  std::string program;
+};
+struct ListedEntry {
+  std::string path;
+  std::optional<Entry> entry;
+};
+// A full scan in pieces (`full`, starting with `first`) or what changed since. `generation` grows with each scan that
+// was reported.
 struct Entries {
   std::uint64_t generation = 0;
   bool full = false, first = false, last = false;
   std::vector<ListedEntry> entries;
 };
-struct Content { Id id = 0; std::uint64_t size = 0; };   // Data follows: exactly what Fetch named, else Data.failed or ContentGone
-struct ContentGone { Id id = 0; };
+struct Content {
+  Id id = 0;
+  std::uint64_t size = 0;
+};  // Data follows: exactly what Fetch named, else Data.failed or ContentGone
+struct ContentGone {
+  Id id = 0;
+};
 enum class DoneStatus : std::uint8_t { kOk = 0, kConflict = 1, kFailed = 2 };
-struct Done { Id id = 0; DoneStatus status = DoneStatus::kOk; std::optional<Entry> actual; std::string message; };
-struct BarrierDone { Id id = 0; std::uint64_t generation = 0; };
-// The branch's tip ("" when unborn), what HEAD names, and how many other refs there are. After FarHello and on every change.
-struct Head { std::string current; ObjectId oid; std::uint32_t other_refs = 0; };
-struct Pack { Id id = 0; ObjectId oid; };
-struct Problem { std::string text; };
-
-enum class Type : std::uint8_t {
-  kData = 1, kCredit = 2,
-  kHostHello = 16, kKnown, kRescan, kFetch, kPut, kRemove, kBarrier, kGitFetch, kGitPack, kNote, kBye,
-  kFarHello = 64, kEntries, kContent, kContentGone, kDone, kBarrierDone, kHead, kPack, kProblem,
+struct Done {
+  Id id = 0;
+  DoneStatus status = DoneStatus::kOk;
+  std::optional<Entry> actual;
+  std::string message;
+};
+struct BarrierDone {
+  Id id = 0;
+  std::uint64_t generation = 0;
+};
+// The branch's tip ("" when unborn), what HEAD names, and how many other refs there are. After FarHello and on every
+// change.
+struct Head {
+  std::string current;
+  ObjectId oid;
+  std::uint32_t other_refs = 0;
+};
+struct Pack {
+  Id id = 0;
+  ObjectId oid;
+};
+struct Problem {
+  std::string text;
 };
 
-using Message = std::variant<Data, Credit, HostHello, Known, Rescan, Fetch, Put, Remove, Barrier, GitFetch, GitPack, Note, Bye, FarHello,
-                             Entries, Content, ContentGone, Done, BarrierDone, Head, Pack, Problem>;
+enum class Type : std::uint8_t {
+  kData = 1,
+  kCredit = 2,
+  kHostHello = 16,
+  kKnown,
+  kRescan,
+  kFetch,
+  kPut,
+  kRemove,
+  kBarrier,
+  kGitFetch,
+  kGitPack,
+  kNote,
+  kBye,
+  kFarHello = 64,
+  kEntries,
+  kContent,
+  kContentGone,
+  kDone,
+  kBarrierDone,
+  kHead,
+  kPack,
+  kProblem,
+};
 
-// Header and payload. The caller keeps within the limits above; what is too long is a bug and is refused by the other side.
+using Message =
+    std::variant<Data, Credit, HostHello, Known, Rescan, Fetch, Put, Remove, Barrier, GitFetch, GitPack, Note, Bye,
+                 FarHello, Entries, Content, ContentGone, Done, BarrierDone, Head, Pack, Problem>;
+
+// Header and payload. The caller keeps within the limits above; what is too long is a bug and is refused by the other
+// side.
 std::string encode(const Message& message);
 // One whole frame's payload.
 Result<Message> decode(std::uint8_t type, ByteView payload);
@@ -118,7 +208,8 @@ struct Frame {
 // Bytes in, messages out. After an error it stays broken.
 class Decoder {
  public:
-  // Buffers at most one frame beyond what next() has taken, if next() is called until it gives nothing after each feed().
+  // Buffers at most one frame beyond what next() has taken, if next() is called until it gives nothing after each
+  // feed().
   void feed(ByteView bytes);
   // nullopt: more bytes are needed.
   Result<std::optional<Frame>> next();

@@ -15,13 +15,6 @@ constexpr std::string_view kBuilder = "locki-builder";
 // Our own notes on the volume: user.* keys are free for clients of Incus.
 constexpr std::string_view kInstalledKey = "user.locki.agent.";
 
-Result<> ensure_volume(incus::Client& client) {
-  TRY_ASSIGN(const auto volume, client.volume(kPool, kAgentVolume));
-  if (volume) return {};
-  // Shifted: every sandbox has its own id range, and all of them read these files as root's.
-  return client.create_volume(kPool, {.name = std::string(kAgentVolume), .description = "agents", .config = {{"security.shifted", "true"}}});
-}
-
 Result<> drop_builder(incus::Client& client) {
   TRY_ASSIGN(const bool exists, client.instance_exists(kBuilder));
   if (!exists) return {};
@@ -36,15 +29,13 @@ Result<std::string> install_in_builder(incus::Client& client, const agents::Agen
   builder.name = kBuilder;
   builder.source = incus::FromImage{.fingerprint = "", .alias = setup.image_alias};
   builder.profiles = {std::string(kProfile)};
-  builder.devices = {{"agents", agent_store_device(true)}};
+  builder.config = network_config(std::string(kBuilderAddress));
+  builder.devices = {{"agents", agent_store_device(true)}, {"eth0", network_device(std::string(kBuilderAddress))}};
   TRY(client.create_instance(builder));
   TRY(client.start(kBuilder));
   incus::RunOptions unpack;
   unpack.input = setup.archive;
   TRY(client.run_ok(kBuilder, {"/usr/bin/tar", "-x", "-C", "/"}, unpack));
-  // The address comes by DHCP; the route to the proxy is what we wait for.
-  TRY(context(client.run_ok(kBuilder, {"/bin/sh", "-c", "for i in $(seq 300); do ip -4 route show default | grep -q . && exit 0; sleep 0.1; done; exit 1"}),
-              "while waiting for the network"));
   phase.update(fmt::format("Installing {} from npm", agent.title));
   std::string version;
   const auto plan = agents::install_plan(agent, random_hex(6));
@@ -61,6 +52,13 @@ Result<std::string> install_in_builder(incus::Client& client, const agents::Agen
 }
 
 }  // namespace
+
+Result<> ensure_agent_store(incus::Client& client) {
+  TRY_ASSIGN(const auto volume, client.volume(kPool, kAgentVolume));
+  if (volume) return {};
+  // Shifted: every sandbox has its own id range, and all of them read these files as root's.
+  return client.create_volume(kPool, {.name = std::string(kAgentVolume), .description = "agents", .config = {{"security.shifted", "true"}}});
+}
 
 incus::Config agent_store_device(bool writable) {
   incus::Config device{{"type", "disk"}, {"pool", std::string(kPool)}, {"source", std::string(kAgentVolume)}, {"path", std::string(agents::kStore)}};
@@ -79,7 +77,6 @@ Result<std::map<std::string, std::string>> installed_agents(incus::Client& clien
 }
 
 Result<> ensure_agent_installed(incus::Client& client, const agents::Agent& agent, const BuilderSetup& setup, bool renew, const ProgressSink& progress) {
-  TRY(ensure_volume(client));
   TRY_ASSIGN(const auto installed, installed_agents(client));
   if (!renew && installed.contains(agent.name)) return {};
   Phase phase(progress, "agent." + agent.name, fmt::format("Installing {} (once for all sandboxes)", agent.title));

@@ -13,13 +13,16 @@ inline constexpr std::string_view kAgentVolume = "agents";
 // The device that a sandbox (or the builder) gets.
 incus::Config agent_store_device(bool writable);
 
+// Makes the volume if there is none.
+Result<> ensure_agent_store(incus::Client& client);
+
 struct BuilderSetup {
   std::string image_alias;
   std::string archive;  // a tar to unpack in / first (certificates)
   std::map<std::string, std::string> environment;
 };
 
-// Makes the volume if there is none. Then, unless the agent answers its version command already and `renew` is not set, installs it.
+// Unless the agent answers its version command already and `renew` is not set, installs it.
 Result<> ensure_agent_installed(incus::Client& client, const agents::Agent& agent, const BuilderSetup& setup, bool renew, const ProgressSink& progress);
 // The volume's record of what is installed: agent name -> version, in the volume's own description keys. Cheap.
 Result<std::map<std::string, std::string>> installed_agents(incus::Client& client);

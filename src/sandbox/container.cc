@@ -22,8 +22,9 @@ incus::CreateInstance container_definition(const Record& record, const Limits& l
                    {"limits.memory", fmt::format("{}B", limits.memory_bytes)},
                    {"limits.processes", std::to_string(limits.processes)},
                    {"user.locki.id", record.id}};
+  wanted.config.merge(network_config(record.address));
   incus::Config root{{"type", "disk"}, {"path", "/"}, {"pool", std::string(kPool)}, {"size", fmt::format("{}B", limits.disk_bytes)}};
-  wanted.devices = {{"root", std::move(root)}, {"agents", agent_store_device(false)}};
+  wanted.devices = {{"root", std::move(root)}, {"agents", agent_store_device(false)}, {"eth0", network_device(record.address)}};
   return wanted;
 }
 

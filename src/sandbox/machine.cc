@@ -33,7 +33,6 @@ Machine::Machine(const sys::Paths& paths, const sys::Installation& installation)
 Machine::~Machine() = default;
 
 fs::path Machine::data_disk() const { return paths_.state / "vm" / "data.img"; }
-fs::path Machine::golden_disk(const Roots& roots) const { return paths_.cache / "golden" / (roots.vm.id + "-" + roots.image.alias) / "data.img"; }
 
 Machine::KeyFiles Machine::key_files() const {
   const fs::path keys = paths_.state / "keys";
@@ -79,8 +78,7 @@ Result<> Machine::boot(const Config& config, const ProgressSink& progress) {
   spec.memory_mib = config.vm.memory_bytes >> 20;
   spec.data_disk = data_disk();
   spec.data_disk_size = config.vm.disk_bytes;
-  std::error_code error;
-  if (fs::exists(golden_disk(*roots_), error)) spec.golden_data_disk = golden_disk(*roots_);
+  spec.golden_data_disk = roots_->seed;
   spec.credentials = {{"locki.client.crt", client_identity.certificate_pem},
                       {"locki.server.crt", server_identity.certificate_pem},
                       {"locki.server.key", server_identity.key_pem}};
@@ -127,7 +125,8 @@ Result<> Machine::wait_for_incus(const ProgressSink& progress) {
 
 Result<> Machine::provision_once(const Config&, const ProgressSink& progress) {
   TRY_ASSIGN(auto client, incus());
-  return provision(*client, roots_->image, progress);
+  TRY(provision(*client, roots_->image, progress));
+  return context(ensure_agent_store(*client), "while making the agent store");
 }
 
 Result<> Machine::open_gate(const Config& config) {

@@ -66,7 +66,6 @@ class Machine {
   Result<> provision_once(const Config& config, const ProgressSink& progress);
   Result<net::Identity> identity(std::string_view name);
   std::filesystem::path data_disk() const;
-  std::filesystem::path golden_disk(const Roots& roots) const;
 
   sys::Paths paths_;
   sys::Installation installation_;

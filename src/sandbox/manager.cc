@@ -134,6 +134,8 @@ Result<Record> Manager::make(const Where& where, const std::string& from, const 
   record.git_dir = repository.common_dir().native();
   record.worktree = worktree_of(repository, where.name).native();
   record.instance = instance_name(record.name, record.id);
+  TRY_ASSIGN(const auto others, records_.list());
+  record.address = RecordStore::free_address(record.id, others);
   record.created = now_text();
   TRY_ASSIGN(const auto existing_tip, repository.ref("refs/heads/" + where.name));
   record.made_branch = !existing_tip.has_value();
@@ -344,7 +346,7 @@ Result<json::array> Manager::list(const std::string& cwd, bool all) const {
     if (!only.empty() && record.git_dir != only) continue;
     pending.push_back(std::async(std::launch::async, [this, &record, machine_runs] {
       json::object o{{"name", record.name},         {"repo", record.repo},       {"branch", record.name},
-                     {"worktree", record.worktree}, {"created", record.created}, {"instance", record.instance}};
+                     {"worktree", record.worktree}, {"created", record.created}, {"instance", record.instance}, {"base", record.base}};
       json::array agents;
       for (const auto& agent : record.agents) agents.emplace_back(agent);
       o["agents"] = std::move(agents);

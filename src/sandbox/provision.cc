@@ -19,7 +19,23 @@ incus::Named network_definition() {
   return {.name = std::string(kNetwork),
           .description = "sandboxes",
           .type = "bridge",
-          .config = {{"ipv4.address", "10.77.0.1/16"}, {"ipv4.nat", "true"}, {"ipv6.address", "none"}, {"dns.mode", "none"}}};
+          // No DHCP: LXC gives each container its address, which saves a daemon in each and a second at its start.
+          .config = {{"ipv4.address", "10.77.0.1/16"}, {"ipv4.nat", "true"}, {"ipv4.dhcp", "false"}, {"ipv6.address", "none"}, {"dns.mode", "none"},
+                     {"raw.dnsmasq", "no-resolv"}}};
+}
+
+incus::Config network_config(const std::string& address) {
+  return {{"raw.lxc", "lxc.net.0.ipv4.address=" + address + "/16\nlxc.net.0.ipv4.gateway=10.77.0.1"}};
+}
+
+incus::Config network_device(const std::string& address) {
+  return {{"type", "nic"},
+          {"network", std::string(kNetwork)},
+          {"name", "eth0"},
+          {"ipv4.address", address},
+          {"security.mac_filtering", "true"},
+          {"security.ipv4_filtering", "true"},
+          {"security.port_isolation", "true"}};
 }
 
 incus::Named profile_definition() {
@@ -39,12 +55,6 @@ incus::Named profile_definition() {
     profile.config[std::string("environment.") + name] = bundle;
   }
   profile.devices["root"] = {{"type", "disk"}, {"path", "/"}, {"pool", std::string(kPool)}};
-  profile.devices["eth0"] = {{"type", "nic"},
-                             {"network", std::string(kNetwork)},
-                             {"name", "eth0"},
-                             {"security.mac_filtering", "true"},
-                             {"security.ipv4_filtering", "true"},
-                             {"security.port_isolation", "true"}};
   return profile;
 }
 

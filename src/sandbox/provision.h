@@ -20,8 +20,12 @@ inline constexpr std::string_view kCertificates = "/etc/ssl/certs/ca-certificate
 
 incus::Named pool_definition();
 incus::Named network_definition();
-// Unprivileged, an id range of its own, no forged addresses, no neighbours; proxy and certificates in the environment.
+// Unprivileged, an id range of its own; proxy and certificates in the environment. The card is each container's own:
 incus::Named profile_definition();
+// No forged addresses, no neighbours. `address` is of 10.77.0.0/16; .0.1 is the bridge, .0.2 the builder.
+inline constexpr std::string_view kBuilderAddress = "10.77.0.2";
+incus::Config network_device(const std::string& address);
+incus::Config network_config(const std::string& address);  // for the instance's config
 
 struct ImageFiles {
   std::filesystem::path metadata;  // a tarball with metadata.yaml

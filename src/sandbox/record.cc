@@ -44,6 +44,7 @@ json::object to_json(const Record& record) {
           {"worktree", record.worktree},
           {"base", record.base},
           {"instance", record.instance},
+          {"address", record.address},
           {"created", record.created},
           {"agents", std::move(agents)},
           {"cloned", record.cloned},
@@ -66,6 +67,7 @@ Result<Record> record_from_json(const json::object& o) {
   TRY_ASSIGN(record.worktree, json::get_string(o, "worktree"));
   TRY_ASSIGN(record.base, json::get_string(o, "base"));
   TRY_ASSIGN(record.instance, json::get_string(o, "instance"));
+  TRY_ASSIGN(record.address, json::get_string(o, "address"));
   TRY_ASSIGN(record.created, json::get_string(o, "created"));
   TRY_ASSIGN(const json::array agents, json::get_array(o, "agents"));
   for (const auto& agent : agents) {
@@ -85,6 +87,17 @@ std::string RecordStore::id_of(std::string_view git_dir, std::string_view name) 
   hash.update(std::string_view("\0", 1));
   hash.update(name);
   return hash.finish().to_hex().substr(0, 12);
+}
+
+std::string RecordStore::free_address(const std::string& id, const std::vector<Record>& records) {
+  std::set<std::string> taken;
+  for (const auto& record : records) taken.insert(record.address);
+  // 10.77.1.1 to 10.77.254.254; the id is as good as random.
+  std::size_t number = Hash::Hasher()(hash_of(id));
+  for (;; ++number) {
+    std::string address = fmt::format("10.77.{}.{}", 1 + number / 254 % 254, 1 + number % 254);
+    if (!taken.contains(address)) return address;
+  }
 }
 
 Result<std::vector<Record>> RecordStore::list(std::vector<std::string>* broken) const {

@@ -25,6 +25,7 @@ struct Record {
   std::string worktree;  // absolute path on the host, and inside
   std::string base;      // the commit that the branch began at
   std::string instance;  // Incus instance name
+  std::string address;   // IPv4, of the sandboxes' network in the VM
   std::string created;   // RFC 3339, UTC
   std::set<std::string> agents;
   bool cloned = false;         // the repository inside is complete
@@ -39,6 +40,8 @@ Result<Record> record_from_json(const json::object& o);
 class RecordStore {
  public:
   explicit RecordStore(std::filesystem::path directory) : directory_(std::move(directory)) {}
+  // An address that no record has: by the id, and the next one as long as it is taken.
+  static std::string free_address(const std::string& id, const std::vector<Record>& records);
   static std::string id_of(std::string_view git_dir, std::string_view name);
   std::filesystem::path directory_of(const std::string& id) const { return directory_ / id; }  // also holds mirror/, history/
 

@@ -24,6 +24,7 @@ Result<Roots> ensure_roots(const sys::Paths& paths, const sys::Installation& ins
   roots.image.metadata = sandbox.directory / "metadata.tar";
   roots.image.rootfs = sandbox.directory / "rootfs.tar";
   roots.image.alias = "sandbox-" + sandbox.key;
+  roots.seed = sandbox.directory / "seed.img";
   roots.image_certificates = sandbox.directory / "ca-certificates.crt";
   return roots;
 }

@@ -15,6 +15,7 @@ namespace locki::sandbox {
 struct Roots {
   vm::VmFiles vm;
   ImageFiles image;
+  std::filesystem::path seed;                // a data disk that holds the image: what a new one is copied from
   std::filesystem::path image_certificates;  // the sandbox image's own CA bundle
 };
 

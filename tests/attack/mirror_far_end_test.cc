@@ -1,5 +1,6 @@
-// Attack: the far end of the mirror is the agent's own program. Each case says what it sends; none may change anything on the host, and the
-// worker must end with a violation that says why (or carry on where the message is merely useless).
+// Attack: the far end of the mirror is the agent's own program. Each case says what it sends; none may change anything
+// on the host, and the worker must end with a violation that says why (or carry on where the message is merely
+// useless).
 #include <gtest/gtest.h>
 
 #include <csignal>
@@ -25,7 +26,9 @@ class HostileFarEnd : public ::testing::Test {
   void send(const wire::Message& message) { raw(wire::encode(message)); }
   void greet() { send(wire::FarHello{wire::kVersion, "hostile"}); }
   // An empty sandbox, as far as it says.
-  void list(std::vector<wire::ListedEntry> entries, bool full = true) { send(wire::Entries{++generation_, full, full, true, std::move(entries)}); }
+  void list(std::vector<wire::ListedEntry> entries, bool full = true) {
+    send(wire::Entries{++generation_, full, full, true, std::move(entries)});
+  }
   // The next message of that type.
   template <class T>
   std::optional<T> wait_for() {
@@ -59,7 +62,8 @@ class HostileFarEnd : public ::testing::Test {
   }
 
   MirrorPair pair_{false};
-  sys::TemporaryDirectory outside_ = std::move(*sys::TemporaryDirectory::make(fs::temp_directory_path(), "locki-outside"));
+  sys::TemporaryDirectory outside_ =
+      std::move(*sys::TemporaryDirectory::make(fs::temp_directory_path(), "locki-outside"));
   std::map<std::string, std::string> before_;
   std::string refs_;
   wire::Decoder decoder_;
@@ -78,7 +82,9 @@ TEST_F(HostileFarEnd, SpeaksAnotherVersion) {
 
 TEST_F(HostileFarEnd, ListsDotGit) {
   greet();
-  list({{".git", Entry::directory()}, {".git/hooks", Entry::directory()}, {".git/hooks/pre-commit", Entry::file(3, hash_of("abc"), true)}});
+  list({{".git", Entry::directory()},
+        {".git/hooks", Entry::directory()},
+        {".git/hooks/pre-commit", Entry::file(3, hash_of("abc"), true)}});
   expect_violation(".git");
 }
 

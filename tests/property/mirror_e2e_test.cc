@@ -1,4 +1,5 @@
-// The mirror's two real programs over two directories on this machine: what the user sees, in both directions, and over kills.
+// The mirror's two real programs over two directories on this machine: what the user sees, in both directions, and over
+// kills.
 #include <gtest/gtest.h>
 
 #include <csignal>
@@ -76,7 +77,8 @@ TEST_F(MirrorE2e, ByItself) {
   ASSERT_TRUE(pair_.sync());
   write(pair_.inside() / "live", "x");
   const auto deadline = steady_clock::now() + seconds(60);
-  while (!fs::exists(pair_.host() / "live") && steady_clock::now() < deadline) (void)pair_.event("never", seconds(0)), ::usleep(10'000);
+  while (!fs::exists(pair_.host() / "live") && steady_clock::now() < deadline)
+    (void)pair_.event("never", seconds(0)), ::usleep(10'000);
   EXPECT_TRUE(fs::exists(pair_.host() / "live"));
   pair_.stop();
 }
@@ -84,7 +86,8 @@ TEST_F(MirrorE2e, ByItself) {
 TEST_F(MirrorE2e, TenThousandFiles) {
   pair_.start();
   ASSERT_TRUE(pair_.sync());
-  for (int i = 0; i < 10'000; ++i) write(pair_.inside() / ("many/" + std::to_string(i % 100)) / std::to_string(i), std::to_string(i));
+  for (int i = 0; i < 10'000; ++i)
+    write(pair_.inside() / ("many/" + std::to_string(i % 100)) / std::to_string(i), std::to_string(i));
   ASSERT_TRUE(pair_.sync(seconds(280)));
   expect_same();
   fs::remove_all(pair_.host() / "many");
@@ -236,9 +239,12 @@ TEST_F(MirrorE2e, ADeletedWorktreeDeletesNothingInside) {
   EXPECT_EQ(read(pair_.inside() / "precious"), "p");
 }
 
-// Random work on both sides, random kills of either program; in the end both agree and the human's last words are there.
-TEST_F(MirrorE2e, KilledAnywhere) {
-  std::mt19937 random(20240607);
+// Random work on both sides, random kills of either program; in the end both agree and the human's last words are
+// there.
+class MirrorKilled : public MirrorE2e, public ::testing::WithParamInterface<unsigned> {};
+
+TEST_P(MirrorKilled, Anywhere) {
+  std::mt19937 random(GetParam());
   pair_.start();
   ASSERT_TRUE(pair_.sync());
   for (int turn = 0; turn < 8; ++turn) {
@@ -248,10 +254,18 @@ TEST_F(MirrorE2e, KilledAnywhere) {
       const fs::path at = root / ("d" + std::to_string(random() % 5)) / ("f" + std::to_string(random() % 20));
       std::error_code ignored;
       switch (random() % 6) {
-        case 0: fs::remove(at, ignored); break;
-        case 1: fs::remove_all(at.parent_path(), ignored); break;
-        case 2: fs::rename(at, at.string() + "r", ignored); break;
-        default: write(at, std::string(random() % 50'000, static_cast<char>('a' + random() % 26)) + (human ? "human" : "agent"));
+        case 0:
+          fs::remove(at, ignored);
+          break;
+        case 1:
+          fs::remove_all(at.parent_path(), ignored);
+          break;
+        case 2:
+          fs::rename(at, at.string() + "r", ignored);
+          break;
+        default:
+          write(at,
+                std::string(random() % 50'000, static_cast<char>('a' + random() % 26)) + (human ? "human" : "agent"));
       }
     }
     write(pair_.host() / "last-word", "human " + std::to_string(turn));
@@ -273,6 +287,13 @@ TEST_F(MirrorE2e, KilledAnywhere) {
   EXPECT_FALSE(pair_.saw("violation"));
   EXPECT_EQ(pair_.stop().status, 0);
 }
+
+// LOCKI_SEEDS=n tries n more.
+unsigned seeds() {
+  const char* more = ::getenv("LOCKI_SEEDS");
+  return 3 + (more != nullptr ? static_cast<unsigned>(parse_u64(more).value_or(0)) : 0);
+}
+INSTANTIATE_TEST_SUITE_P(Seeds, MirrorKilled, ::testing::Range(0U, seeds()));
 
 }  // namespace
 }  // namespace locki::mirror::test

@@ -8,7 +8,9 @@
 namespace locki::mirror {
 namespace {
 
-Entry file(const std::string& content, bool executable = false) { return Entry::file(content.size(), hash_of(content), executable); }
+Entry file(const std::string& content, bool executable = false) {
+  return Entry::file(content.size(), hash_of(content), executable);
+}
 
 // What the executor does, in memory. Every step's precondition is checked as the appliers check it.
 struct World {
@@ -40,9 +42,15 @@ struct World {
   void carry_out(const Action& action) {
     if (action.keep && action.kind != Action::Kind::kMerge) kept.insert(action.keep->content);
     switch (action.kind) {
-      case Action::Kind::kAdopt: mirror::apply(base, {action.path, action.to}); return;
-      case Action::Kind::kChangeHost: change(host, action, action.to); break;
-      case Action::Kind::kChangeSandbox: change(sandbox, action, action.to); break;
+      case Action::Kind::kAdopt:
+        mirror::apply(base, {action.path, action.to});
+        return;
+      case Action::Kind::kChangeHost:
+        change(host, action, action.to);
+        break;
+      case Action::Kind::kChangeSandbox:
+        change(sandbox, action, action.to);
+        break;
       case Action::Kind::kMerge: {
         std::optional<Entry> result = action.from;
         if (merges) {
@@ -78,13 +86,16 @@ struct World {
 // Small alphabets, so that the same paths meet.
 rc::Gen<Entry> gen_entry() {
   return rc::gen::oneOf(rc::gen::map(rc::gen::pair(rc::gen::inRange(0, 4), rc::gen::arbitrary<bool>()),
-                                     [](const std::pair<int, bool>& p) { return file(std::string(static_cast<std::size_t>(p.first), 'x'), p.second); }),
+                                     [](const std::pair<int, bool>& p) {
+                                       return file(std::string(static_cast<std::size_t>(p.first), 'x'), p.second);
+                                     }),
                         rc::gen::just(Entry::directory()),
                         rc::gen::map(rc::gen::inRange(0, 2), [](int n) { return Entry::symlink(n == 0 ? "a" : "b"); }));
 }
 
 rc::Gen<State> gen_state() {
-  const auto path = rc::gen::element<std::string>("a", "a/a", "a/b", "a/a/a", "a/a/b", "a-b", "b", "b/a", "b/a/c", "c", "a/b/c");
+  const auto path =
+      rc::gen::element<std::string>("a", "a/a", "a/b", "a/a/a", "a/a/b", "a-b", "b", "b/a", "b/a/c", "c", "a/b/c");
   return rc::gen::map(rc::gen::container<std::vector<std::pair<std::string, Entry>>>(rc::gen::pair(path, gen_entry())),
                       [](const std::vector<std::pair<std::string, Entry>>& items) {
                         State state;
@@ -181,7 +192,8 @@ RC_GTEST_PROP(Reconcile, TheHumansEditsStand, ()) {
   world.run();
   for (const auto& [path, entry] : before.host) {
     const auto base = before.base.find(path);
-    const bool edited = base == before.base.end() || base->second.content != entry.content || base->second.kind != entry.kind;
+    const bool edited =
+        base == before.base.end() || base->second.content != entry.content || base->second.kind != entry.kind;
     if (!edited || entry.kind == EntryKind::kDirectory) continue;
     RC_ASSERT(world.host.contains(path));
     RC_ASSERT(world.host.at(path).content == entry.content);
@@ -281,7 +293,8 @@ TEST(Reconcile, HumanReplacesADirectoryTheAgentWritesIn) {
 }
 
 TEST(Reconcile, FirstContactHasNoBase) {
-  const State host{{"f", file("human")}, {"same", file("s")}}, sandbox{{"f", file("agent")}, {"same", file("s")}, {"new", file("n")}};
+  const State host{{"f", file("human")}, {"same", file("s")}},
+      sandbox{{"f", file("agent")}, {"same", file("s")}, {"new", file("n")}};
   World world{{}, host, sandbox, {}};
   world.run();
   EXPECT_EQ(world.host.at("f"), file("human"));

@@ -1,9 +1,9 @@
-// Both real programs of the mirror, worker and endpoint, joined by a socket pair over two directories; the test plays the daemon. Everything lies
-// in one temporary directory.
+// Both real programs of the mirror, worker and endpoint, joined by a socket pair over two directories; the test plays
+// the daemon. Everything lies in one temporary directory.
 #pragma once
 
-#include <gtest/gtest.h>
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -56,7 +56,8 @@ inline std::map<std::string, std::string> listing(const fs::path& root) {
 class MirrorPair {
  public:
   explicit MirrorPair(bool endpoint = true)
-      : directory_(std::move(*sys::TemporaryDirectory::make(fs::temp_directory_path(), "locki-mirror"))), with_endpoint_(endpoint) {
+      : directory_(std::move(*sys::TemporaryDirectory::make(fs::temp_directory_path(), "locki-mirror"))),
+        with_endpoint_(endpoint) {
     program_ = *git::find_git(path("home").string());
     fs::create_directory(path("home"));
     fs::create_directory(path("repo"));
@@ -85,7 +86,10 @@ class MirrorPair {
   History history() const { return *History::open_existing(program_, path("state") / "history"); }
 
   std::string git(const fs::path& where, std::vector<std::string> args) const {
-    sys::ProcessSpec spec{.program = program_.git, .args = std::move(args), .environment = sys::clean_environment(), .directory = where.string()};
+    sys::ProcessSpec spec{.program = program_.git,
+                          .args = std::move(args),
+                          .environment = sys::clean_environment(),
+                          .directory = where.string()};
     spec.environment["HOME"] = path("home").string();
     auto out = sys::run_ok(spec);
     EXPECT_TRUE(out.has_value()) << (out ? "" : out.error().describe());
@@ -102,19 +106,31 @@ class MirrorPair {
     auto control = *sys::make_socketpair();
     auto log = *sys::open_file(path("log"), O_WRONLY | O_CREAT | O_APPEND);
     if (with_endpoint_) {
-      sys::ProcessSpec far{.program = LOCKI_ENDPOINT, .args = {"--cache", path("cache").string(), "--notes", path("notes").string()},
-                           .environment = sys::clean_environment(), .in = stream.b.get(), .out = stream.b.get(), .err = log.get()};
+      sys::ProcessSpec far{.program = LOCKI_ENDPOINT,
+                           .args = {"--cache", path("cache").string(), "--notes", path("notes").string()},
+                           .environment = sys::clean_environment(),
+                           .in = stream.b.get(),
+                           .out = stream.b.get(),
+                           .err = log.get()};
       far.environment["HOME"] = path("inside-home").string();
       endpoint_ = *sys::spawn(far);
     } else {
       far_ = std::move(stream.b);
     }
-    worker_ = *sys::spawn(worker_spec(fs::path(LOCKI_MIRROR).parent_path(), stream.a.get(), control.a.get(), log.get()));
+    worker_ =
+        *sys::spawn(worker_spec(fs::path(LOCKI_MIRROR).parent_path(), stream.a.get(), control.a.get(), log.get()));
     control_ = std::move(control.b);
     in_.clear();
-    StartSettings settings{.sandbox = "test", .instance = instance, .worktree = host().string(), .inside = inside().string(),
-                           .state = path("state").string(), .branch = "topic", .git = program_.git, .home = path("home").string(),
-                           .user_name = "Human", .user_email = "human@example.org"};
+    StartSettings settings{.sandbox = "test",
+                           .instance = instance,
+                           .worktree = host().string(),
+                           .inside = inside().string(),
+                           .state = path("state").string(),
+                           .branch = "topic",
+                           .git = program_.git,
+                           .home = path("home").string(),
+                           .user_name = "Human",
+                           .user_email = "human@example.org"};
     say({{"start", to_json(settings)}});
   }
   void kill_worker() {
@@ -143,7 +159,8 @@ class MirrorPair {
   }
   int far_fd() const { return far_.get(); }
 
-  // Both sides agree on everything that was on disk at the call. False when the mirror ended instead, or it took too long.
+  // Both sides agree on everything that was on disk at the call. False when the mirror ended instead, or it took too
+  // long.
   bool sync(seconds timeout = seconds(240)) {
     const std::int64_t id = ++last_id_;
     say({{"request", "sync"}, {"id", id}});

@@ -37,7 +37,8 @@ class PackTest : public ::testing::Test {
     TRY(quarantine.migrate());
     return move_ref(host_.repository(), "refs/heads/main", tip, old, "locki: test");
   }
-  void expect_refused(const std::string& tip, const std::string& reason, const std::string& bytes = "", AcceptLimits limits = {}) {
+  void expect_refused(const std::string& tip, const std::string& reason, const std::string& bytes = "",
+                      AcceptLimits limits = {}) {
     const auto before = host_.fingerprint();
     const auto result = accept(bytes.empty() ? pack(tip, base_) : bytes, tip, base_, limits);
     ASSERT_FALSE(result.has_value()) << "accepted: " << reason;
@@ -68,7 +69,8 @@ TEST_F(PackTest, GoodCommitsAreTaken) {
 }
 
 TEST_F(PackTest, ManyObjectsStayOnePack) {
-  for (int i = 0; i < 300; ++i) sandbox_.write("d" + std::to_string(i % 7) + "/f" + std::to_string(i), std::to_string(i));
+  for (int i = 0; i < 300; ++i)
+    sandbox_.write("d" + std::to_string(i % 7) + "/f" + std::to_string(i), std::to_string(i));
   const auto tip = sandbox_.commit_all("many");
   const auto result = accept(pack(tip, base_), tip, base_);
   ASSERT_TRUE(result.has_value()) << result.error().describe();
@@ -125,7 +127,8 @@ TEST_P(HostileNames, Refused) {
   // As a directory, at the top and deep inside.
   const auto top = sandbox_.commit(sandbox_.tree({{"40000", GetParam().name, evil}}), base_);
   expect_refused(top, GetParam().reason);
-  const auto deep = sandbox_.commit(sandbox_.tree({{"40000", "a", sandbox_.tree({{"40000", GetParam().name, evil}})}}), base_);
+  const auto deep =
+      sandbox_.commit(sandbox_.tree({{"40000", "a", sandbox_.tree({{"40000", GetParam().name, evil}})}}), base_);
   expect_refused(deep, GetParam().reason);
   // As a file, in a commit that is not the tip.
   const auto below = sandbox_.commit(sandbox_.tree({{"100644", GetParam().name, blob}}), base_);
@@ -134,12 +137,13 @@ TEST_P(HostileNames, Refused) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Pack, HostileNames,
-                         ::testing::Values(HostileName{".git", "git refuses"}, HostileName{"..", "git refuses"}, HostileName{".", "git refuses"},
-                                           HostileName{".GIT", "git refuses"}, HostileName{"git~1", "git refuses"},
-                                           HostileName{".git ", "git refuses"}, HostileName{".g\xe2\x80\x8cit", "git refuses"},
+                         ::testing::Values(HostileName{".git", "git refuses"}, HostileName{"..", "git refuses"},
+                                           HostileName{".", "git refuses"}, HostileName{".GIT", "git refuses"},
+                                           HostileName{"git~1", "git refuses"}, HostileName{".git ", "git refuses"},
+                                           HostileName{".g\xe2\x80\x8cit", "git refuses"},
                                            HostileName{".git::$INDEX_ALLOCATION", ""}, HostileName{"git~2", ".git"},
-                                           HostileName{"a\\b", "backslash"}, HostileName{"a\x1b[31m", "control"}, HostileName{"a\xff", "UTF-8"},
-                                           HostileName{".locki-tmp-1", "reserved"}));
+                                           HostileName{"a\\b", "backslash"}, HostileName{"a\x1b[31m", "control"},
+                                           HostileName{"a\xff", "UTF-8"}, HostileName{".locki-tmp-1", "reserved"}));
 
 TEST_F(PackTest, Gitlinks) {
   const auto link = sandbox_.commit(sandbox_.tree({{"160000", "module", std::string(40, '1')}}), base_);
@@ -150,7 +154,8 @@ TEST_F(PackTest, GitlinksOfTheHumanStay) {
   const auto with = host_.commit(host_.tree({{"160000", "module", std::string(40, '1')}}), base_);
   host_.git({"update-ref", "refs/heads/main", with});
   sandbox_.git({"fetch", "-q", host_.path().string(), "main"});
-  const auto tip = sandbox_.commit(sandbox_.tree({{"100644", "a", sandbox_.blob("a")}, {"160000", "module", std::string(40, '1')}}), with);
+  const auto tip = sandbox_.commit(
+      sandbox_.tree({{"100644", "a", sandbox_.blob("a")}, {"160000", "module", std::string(40, '1')}}), with);
   const auto result = accept(pack(tip, with), tip, with);
   EXPECT_TRUE(result.has_value()) << result.error().describe();
   const auto moved = sandbox_.commit(sandbox_.tree({{"160000", "module", std::string(40, '2')}}), tip);
@@ -164,13 +169,17 @@ TEST_F(PackTest, ModesAndSymlinks) {
   const auto passwd = sandbox_.blob("/etc/passwd");
   const auto up = sandbox_.blob("../../x");
   expect_refused(sandbox_.commit(sandbox_.tree({{"120000", "l", passwd}}), base_), "absolute");
-  expect_refused(sandbox_.commit(sandbox_.tree({{"40000", "d", sandbox_.tree({{"120000", "l", up}})}}), base_), "outside");
+  expect_refused(sandbox_.commit(sandbox_.tree({{"40000", "d", sandbox_.tree({{"120000", "l", up}})}}), base_),
+                 "outside");
   expect_refused(sandbox_.commit(sandbox_.tree({{"120000", "l", sandbox_.blob(".git/config")}}), base_), ".git");
-  expect_refused(sandbox_.commit(sandbox_.tree({{"120000", "l", sandbox_.blob(std::string(5000, 'a'))}}), base_), "too long");
+  expect_refused(sandbox_.commit(sandbox_.tree({{"120000", "l", sandbox_.blob(std::string(5000, 'a'))}}), base_),
+                 "too long");
   // The same link is fine where it is deep enough, and not once it moves up.
-  const auto deep = sandbox_.tree({{"40000", "a", sandbox_.tree({{"40000", "b", sandbox_.tree({{"120000", "l", up}})}})}});
+  const auto deep =
+      sandbox_.tree({{"40000", "a", sandbox_.tree({{"40000", "b", sandbox_.tree({{"120000", "l", up}})}})}});
   const auto good = sandbox_.commit(deep, base_);
-  expect_refused(sandbox_.commit(sandbox_.tree({{"40000", "b", sandbox_.tree({{"120000", "l", up}})}}), good), "outside");
+  expect_refused(sandbox_.commit(sandbox_.tree({{"40000", "b", sandbox_.tree({{"120000", "l", up}})}}), good),
+                 "outside");
   EXPECT_TRUE(accept(pack(good, base_), good, base_).has_value());
 }
 
@@ -178,9 +187,9 @@ TEST_F(PackTest, MissingObjects) {
   const auto blob = sandbox_.blob("content");
   const auto tree = sandbox_.tree({{"100644", "f", blob}});
   const auto tip = sandbox_.commit(tree, base_);
-  expect_refused(tip, "", pack_of({tip, tree}));          // no blob
-  expect_refused(tip, "", pack_of({tip}));                // no tree
-  expect_refused(tip, "", pack_of({blob, tree}));         // no commit
+  expect_refused(tip, "", pack_of({tip, tree}));   // no blob
+  expect_refused(tip, "", pack_of({tip}));         // no tree
+  expect_refused(tip, "", pack_of({blob, tree}));  // no commit
   const auto second = sandbox_.commit(tree, tip);
   expect_refused(second, "", pack_of({second, tree, blob}));  // no parent
 }

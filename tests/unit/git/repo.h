@@ -13,7 +13,8 @@ namespace locki::git::test {
 
 class TestRepo {
  public:
-  explicit TestRepo(bool commit = true) : directory_(std::move(*sys::TemporaryDirectory::make(fs::temp_directory_path(), "locki-git"))) {
+  explicit TestRepo(bool commit = true)
+      : directory_(std::move(*sys::TemporaryDirectory::make(fs::temp_directory_path(), "locki-git"))) {
     program_ = *find_git(directory_.path().string());
     fs::create_directory(path());
     git({"init", "-q", "-b", "main"});
@@ -36,7 +37,8 @@ class TestRepo {
     EXPECT_TRUE(out.has_value()) << (out ? "" : out.error().describe());
     return out ? std::string(trim(*out)) : "";
   }
-  Result<std::string> try_git(std::vector<std::string> args, std::string_view input = {}, const fs::path& where = {}) const {
+  Result<std::string> try_git(std::vector<std::string> args, std::string_view input = {},
+                              const fs::path& where = {}) const {
     sys::ProcessSpec spec{.program = program_.git, .args = std::move(args), .environment = sys::clean_environment()};
     spec.environment["HOME"] = program_.home;
     for (const char* who : {"AUTHOR", "COMMITTER"}) {
@@ -62,7 +64,9 @@ class TestRepo {
   }
 
   // Raw objects, however hostile.
-  std::string blob(std::string_view content) const { return git({"hash-object", "-w", "--stdin", "-t", "blob"}, content); }
+  std::string blob(std::string_view content) const {
+    return git({"hash-object", "-w", "--stdin", "-t", "blob"}, content);
+  }
   struct Item {
     std::string mode, name, oid;
   };
@@ -75,10 +79,12 @@ class TestRepo {
     }
     return git({"hash-object", "-w", "--stdin", "-t", "tree", "--literally"}, raw);
   }
-  std::string commit(const std::string& tree_oid, const std::string& parent, const std::string& message = "from inside") const {
+  std::string commit(const std::string& tree_oid, const std::string& parent,
+                     const std::string& message = "from inside") const {
     std::string raw = "tree " + tree_oid + "\n";
     if (!parent.empty()) raw += "parent " + parent + "\n";
-    raw += "author A <a@example.org> 1700000000 +0000\ncommitter A <a@example.org> 1700000000 +0000\n\n" + message + "\n";
+    raw +=
+        "author A <a@example.org> 1700000000 +0000\ncommitter A <a@example.org> 1700000000 +0000\n\n" + message + "\n";
     return git({"hash-object", "-w", "--stdin", "-t", "commit", "--literally"}, raw);
   }
 

@@ -65,7 +65,8 @@ TEST(Repository, BareAndEmptyAndAbsent) {
 
 TEST(Repository, RevisionsAreNotOptions) {
   TestRepo repo;
-  for (const char* bad : {"", "-h", "--all", "nope", "main\nmain"}) EXPECT_FALSE(repo.repository().resolve(bad).has_value()) << bad;
+  for (const char* bad : {"", "-h", "--all", "nope", "main\nmain"})
+    EXPECT_FALSE(repo.repository().resolve(bad).has_value()) << bad;
 }
 
 TEST(Repository, ReadsFilesOfACommit) {
@@ -79,9 +80,11 @@ TEST(Repository, ReadsFilesOfACommit) {
 }
 
 TEST(Branch, Names) {
-  for (const char* good : {"main", "my-feature", "user/topic", "v1.2", "ünicode"}) EXPECT_FALSE(why_bad_branch(good)) << good;
-  for (const char* bad : {"", "-x", "a..b", "a b", "a/", "/a", "a//b", ".a", "a/.b", "a.lock", "a.lock/b", "a~1", "a^", "a:b", "a?", "a*", "a[b",
-                          "a\\b", "a@{1}", "@", "HEAD", "a.", "a\tb", "a\x7f"}) {
+  for (const char* good : {"main", "my-feature", "user/topic", "v1.2", "ünicode"})
+    EXPECT_FALSE(why_bad_branch(good)) << good;
+  for (const char* bad :
+       {"",   "-x",  "a..b", "a b", "a/",  "/a",   "a//b",  ".a", "a/.b", "a.lock", "a.lock/b", "a~1",
+        "a^", "a:b", "a?",   "a*",  "a[b", "a\\b", "a@{1}", "@",  "HEAD", "a.",     "a\tb",     "a\x7f"}) {
     EXPECT_TRUE(why_bad_branch(bad)) << bad;
   }
 }

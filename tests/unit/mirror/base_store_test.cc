@@ -13,7 +13,8 @@ class BaseStoreTest : public ::testing::Test {
   std::filesystem::path file(const char* name) const { return directory_.path() / "state" / name; }
   static Entry entry(const std::string& content) { return Entry::file(content.size(), hash_of(content)); }
 
-  sys::TemporaryDirectory directory_ = std::move(*sys::TemporaryDirectory::make(std::filesystem::temp_directory_path(), "locki-base"));
+  sys::TemporaryDirectory directory_ =
+      std::move(*sys::TemporaryDirectory::make(std::filesystem::temp_directory_path(), "locki-base"));
 };
 
 TEST_F(BaseStoreTest, ComesBackWithoutAnOrderlyEnd) {

@@ -11,7 +11,9 @@ class DoorTest : public ::testing::Test {
  protected:
   Result<> send(const wire::Message& message) { return door_.admit(message, 100, now_); }
   void greet() { ASSERT_TRUE(send(wire::FarHello{wire::kVersion, "test"}).has_value()); }
-  static wire::Entries one(std::string path, std::optional<Entry> entry) { return {1, false, true, true, {{std::move(path), std::move(entry)}}}; }
+  static wire::Entries one(std::string path, std::optional<Entry> entry) {
+    return {1, false, true, true, {{std::move(path), std::move(entry)}}};
+  }
   void expect_refused(const wire::Message& message, std::string_view reason) {
     const auto result = send(message);
     ASSERT_FALSE(result.has_value()) << "admitted: " << reason;
@@ -19,7 +21,12 @@ class DoorTest : public ::testing::Test {
   }
 
   Door::Clock::time_point now_{};
-  DoorLimits limits_{.max_file = 1000, .max_pack = 1000, .entries_per_second = 10, .entries_burst = 100, .messages_per_second = 100, .messages_burst = 1000};
+  DoorLimits limits_{.max_file = 1000,
+                     .max_pack = 1000,
+                     .entries_per_second = 10,
+                     .entries_burst = 100,
+                     .messages_per_second = 100,
+                     .messages_burst = 1000};
   Door door_{limits_, now_};
 };
 

@@ -11,22 +11,20 @@ TEST(Tips, Table) {
     TipStep step;
   };
   const Case cases[] = {
-      {"a", "a", "a", "", TipStep::kNothing},
-      {"", "a", "a", "", TipStep::kAgree},
-      {"a", "b", "b", "", TipStep::kAgree},
-      {"", "a", "", "", TipStep::kSend},        // a new sandbox
-      {"a", "a", "", "", TipStep::kSend},       // its branch was deleted
-      {"a", "b", "a", "", TipStep::kSend},      // the human committed
-      {"a", "a", "b", "", TipStep::kFetch},     // the agent did
-      {"a", "b", "c", "", TipStep::kFetch},     // both: looked at once it is here
-      {"", "a", "b", "", TipStep::kFetch},
-      {"a", "a", "b", "b", TipStep::kNothing},  // refused: stays inside
-      {"a", "c", "b", "b", TipStep::kSend},     // until the human commits
-      {"a", "a", "c", "b", TipStep::kFetch},    // or the agent makes it good
+      {"a", "a", "a", "", TipStep::kNothing}, {"", "a", "a", "", TipStep::kAgree},
+      {"a", "b", "b", "", TipStep::kAgree},   {"", "a", "", "", TipStep::kSend},  // a new sandbox
+      {"a", "a", "", "", TipStep::kSend},                                         // its branch was deleted
+      {"a", "b", "a", "", TipStep::kSend},                                        // the human committed
+      {"a", "a", "b", "", TipStep::kFetch},                                       // the agent did
+      {"a", "b", "c", "", TipStep::kFetch},                                       // both: looked at once it is here
+      {"", "a", "b", "", TipStep::kFetch},    {"a", "a", "b", "b", TipStep::kNothing},  // refused: stays inside
+      {"a", "c", "b", "b", TipStep::kSend},                                             // until the human commits
+      {"a", "a", "c", "b", TipStep::kFetch},                                            // or the agent makes it good
       {"a", "", "b", "", TipStep::kHostGone},
   };
   for (const Case& c : cases) {
-    EXPECT_EQ(decide_tips({c.base, c.host, c.sandbox, c.refused}), c.step) << c.base << " " << c.host << " " << c.sandbox << " " << c.refused;
+    EXPECT_EQ(decide_tips({c.base, c.host, c.sandbox, c.refused}), c.step)
+        << c.base << " " << c.host << " " << c.sandbox << " " << c.refused;
   }
 }
 

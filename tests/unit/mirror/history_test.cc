@@ -21,7 +21,8 @@ class HistoryTest : public ::testing::Test {
     return [this](const std::string& path) { return sys::open_file(directory_.path() / "tree" / path, O_RDONLY); };
   }
 
-  sys::TemporaryDirectory directory_ = std::move(*sys::TemporaryDirectory::make(std::filesystem::temp_directory_path(), "locki-history"));
+  sys::TemporaryDirectory directory_ =
+      std::move(*sys::TemporaryDirectory::make(std::filesystem::temp_directory_path(), "locki-history"));
   git::Program program_ = *git::find_git();
 };
 
@@ -29,10 +30,15 @@ TEST_F(HistoryTest, VersionsAndTheirContents) {
   auto history = open();
   EXPECT_TRUE(history.list()->empty());
   const Entry first = put("a", "one"), program = put("d/\"odd\" näme", "#!", true);
-  ASSERT_TRUE(history.record({{"a", first}, {"d", Entry::directory()}, {"d/\"odd\" näme", program}, {"l", Entry::symlink("a")}}, opener()).has_value());
+  ASSERT_TRUE(
+      history
+          .record({{"a", first}, {"d", Entry::directory()}, {"d/\"odd\" näme", program}, {"l", Entry::symlink("a")}},
+                  opener())
+          .has_value());
   EXPECT_TRUE(history.has("a", first));
   const Entry second = put("a", "two");
-  ASSERT_TRUE(history.record({{"a", second}, {"d", std::nullopt}, {"d/\"odd\" näme", std::nullopt}}, opener()).has_value());
+  ASSERT_TRUE(
+      history.record({{"a", second}, {"d", std::nullopt}, {"d/\"odd\" näme", std::nullopt}}, opener()).has_value());
   EXPECT_FALSE(history.has("a", first));
   const auto versions = *history.list();
   ASSERT_EQ(versions.size(), 2u);

@@ -9,11 +9,29 @@ namespace {
 
 std::vector<Message> samples() {
   const Entry file = Entry::file(5, hash_of("hello"), true);
-  return {Data{7, true, false, "bytes"}, Credit{77}, HostHello{kVersion, "/w", "main", "sha1", "N", "e@x", 3}, Known{{"a", "b/c"}, true}, Rescan{},
-          Fetch{1, "a", hash_of("x")}, Put{2, "p", file, Entry::symlink("t")}, Put{2, "p", Entry::directory(), std::nullopt}, Remove{3, "p", file},
-          Barrier{4}, GitFetch{5, std::string(40, 'a'), {std::string(40, 'b')}}, GitPack{6, "n", ""}, Note{"t"}, Bye{"r"}, FarHello{1, "p"},
-          Entries{9, true, true, false, {{"a", file}, {"b", std::nullopt}}}, Content{1, 5}, ContentGone{1},
-          Done{1, DoneStatus::kConflict, file, "m"}, BarrierDone{1, 2}, Head{"main", std::string(40, 'c'), 4}, Pack{1, std::string(40, 'd')}, Problem{"p"}};
+  return {Data{7, true, false, "bytes"},
+          Credit{77},
+          HostHello{kVersion, "/w", "main", "sha1", "N", "e@x", 3},
+          Known{{"a", "b/c"}, true},
+          Rescan{},
+          Fetch{1, "a", hash_of("x")},
+          Put{2, "p", file, Entry::symlink("t")},
+          Put{2, "p", Entry::directory(), std::nullopt},
+          Remove{3, "p", file},
+          Barrier{4},
+          GitFetch{5, std::string(40, 'a'), {std::string(40, 'b')}},
+          GitPack{6, "n", ""},
+          Note{"t"},
+          Bye{"r"},
+          FarHello{1, "p"},
+          Entries{9, true, true, false, {{"a", file}, {"b", std::nullopt}}},
+          Content{1, 5},
+          ContentGone{1},
+          Done{1, DoneStatus::kConflict, file, "m"},
+          BarrierDone{1, 2},
+          Head{"main", std::string(40, 'c'), 4},
+          Pack{1, std::string(40, 'd')},
+          Problem{"p"}};
 }
 
 TEST(Wire, EveryMessageComesBack) {
@@ -42,15 +60,16 @@ TEST(Wire, TruncatedAndOverlongPayloadsAreRefused) {
     const auto type = static_cast<std::uint8_t>(frame[4]);
     const std::string payload = frame.substr(kHeaderSize);
     for (std::size_t cut = 0; cut < payload.size(); ++cut) {
-      EXPECT_FALSE(decode(type, as_bytes(std::string_view(payload).substr(0, cut))).has_value()) << int{type} << " " << cut;
+      EXPECT_FALSE(decode(type, as_bytes(std::string_view(payload).substr(0, cut))).has_value())
+          << int{type} << " " << cut;
     }
     EXPECT_FALSE(decode(type, as_bytes(payload + "x")).has_value());
   }
 }
 
 TEST(Wire, HostileHeaders) {
-  for (const std::string& bytes : {std::string("\xff\xff\xff\xff\x01", 5), std::string("\x01\x00\x10\x00\x01", 5), std::string("\0\0\0\0\0", 5),
-                                   std::string("\0\0\0\0\x7f", 5)}) {
+  for (const std::string& bytes : {std::string("\xff\xff\xff\xff\x01", 5), std::string("\x01\x00\x10\x00\x01", 5),
+                                   std::string("\0\0\0\0\0", 5), std::string("\0\0\0\0\x7f", 5)}) {
     Decoder decoder;
     decoder.feed(as_bytes(bytes));
     EXPECT_FALSE(decoder.next().has_value());
@@ -61,7 +80,8 @@ TEST(Wire, HostileHeaders) {
 
 TEST(Wire, CountsAndLengthsAreBoundedBeforeTheyCostMemory) {
   // A list that claims four billion elements, in a frame of a few bytes.
-  EXPECT_FALSE(decode(static_cast<std::uint8_t>(Type::kKnown), as_bytes(std::string("\0\xff\xff\xff\xff", 5))).has_value());
+  EXPECT_FALSE(
+      decode(static_cast<std::uint8_t>(Type::kKnown), as_bytes(std::string("\0\xff\xff\xff\xff", 5))).has_value());
   // A path longer than allowed.
   Fetch fetch{1, std::string(kMaxPathBytes + 1, 'a'), {}};
   const std::string frame = encode(fetch);
@@ -79,7 +99,8 @@ TEST(Wire, RandomBytesNeverCrash) {
 
 TEST(Wire, EntriesAreSplitWithinTheLimits) {
   std::vector<Change> changes;
-  for (int i = 0; i < 10'000; ++i) changes.push_back({std::string(200, 'd') + std::to_string(i), Entry::symlink(std::string(1000, 't'))});
+  for (int i = 0; i < 10'000; ++i)
+    changes.push_back({std::string(200, 'd') + std::to_string(i), Entry::symlink(std::string(1000, 't'))});
   const auto frames = split_entries(3, true, changes);
   EXPECT_GT(frames.size(), 2u);
   std::size_t count = 0;

@@ -54,6 +54,13 @@ TEST(RecordStore, KeepsWhatItWasGivenAndNamesWhatIsBroken) {
 
 TEST(RecordStore, IdsDoNotCollideAcrossTheBorderOfTheirParts) { EXPECT_NE(RecordStore::id_of("/a", "bc"), RecordStore::id_of("/ab", "c")); }
 
+TEST(RecordStore, AddressesAreUniqueAndInTheNetwork) {
+  Record first = sample();
+  first.address = RecordStore::free_address(first.id, {});
+  EXPECT_TRUE(first.address.starts_with("10.77."));
+  EXPECT_NE(RecordStore::free_address(first.id, {first}), first.address);
+}
+
 TEST(TarWriter, TarReadsIt) {
   auto dir = sys::TemporaryDirectory::make("/tmp", "locki-test");
   ASSERT_TRUE(dir);
@@ -88,7 +95,7 @@ TEST(Provision, ContainersAreUnprivilegedIsolatedAndCannotForgeAddresses) {
   EXPECT_EQ(profile.config.at("security.privileged"), "false");
   EXPECT_EQ(profile.config.at("security.idmap.isolated"), "true");
   EXPECT_EQ(profile.config.at("security.nesting"), "false");
-  const auto& nic = profile.devices.at("eth0");
+  const auto nic = network_device("10.77.1.1");
   for (const char* key : {"security.mac_filtering", "security.ipv4_filtering", "security.port_isolation"}) EXPECT_EQ(nic.at(key), "true") << key;
 }
 
