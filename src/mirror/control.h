@@ -50,7 +50,7 @@ sys::ProcessSpec worker_spec(const std::filesystem::path& libexec, int stream_fd
 
 struct Event {
   // ready        both sides have been read once and agree on the protocol
-  // caught_up    nothing is left to carry
+  // caught-up    nothing is left to carry
   // conflict     both sides changed `path`; the host's version stands, the agent's is in the history as `version`
   // merged       both sides changed `path`; the text merge went to both
   // held         `path` stays inside for now; text says why
