@@ -99,12 +99,20 @@ const std::map<std::string, Handler, std::less<>>& table() {
       {"vm.start", [](const Call& c) { return reply(c.manager.start_machine(c.progress)); }},
       {"vm.stop", [](const Call& c) { return reply(c.manager.stop_machine(c.flag("force"), c.progress)); }},
       {"vm.delete", vm_delete},
+      {"vm.prune",
+       [](const Call& c) -> Result<Reply> {
+         TRY_ASSIGN(const auto freed, c.manager.prune_machine());
+         return Reply{{{"freed_bytes", freed}}, {}};
+       }},
+      {"vm.suspend",
+       [](const Call&) -> Result<Reply> { return fail(ErrorKind::kUnavailable, "suspending the machine is not there yet", "locki vm stop ends it in good order"); }},
       {"sandbox.open", open},
       {"sandbox.new", [](const Call& c) { return reply(c.manager.create(c.where(), c.text("from"), c.progress)); }},
       {"sandbox.list", [](const Call& c) { return reply("sandboxes", c.manager.list(c.text("cwd"), c.flag("all"))); }},
       {"sandbox.start", [](const Call& c) { return reply(c.manager.start(c.where(), c.progress)); }},
       {"sandbox.stop", [](const Call& c) { return reply(c.manager.stop(c.where(), c.progress)); }},
       {"sandbox.remove", [](const Call& c) { return reply(c.manager.remove({c.where(), c.flag("force"), c.flag("delete_branch")}, c.progress)); }},
+      {"sandbox.remove_merged", [](const Call& c) { return reply("removed", c.manager.remove_merged(c.text("cwd"), c.progress)); }},
       {"sandbox.sync",
        [](const Call& c) -> Result<Reply> {
          TRY_ASSIGN(auto result, c.manager.sync(c.where(), c.progress));

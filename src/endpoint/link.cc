@@ -83,6 +83,7 @@ Result<> Link::flush() {
 
 void Link::send_credit() {
   if (owed_ == 0) return;
+  encode_queue();  // what may go goes first: nothing overtakes the greeting
   // Whole frames only are in bytes_, so this may go between any two.
   bytes_ += wire::encode(wire::Credit{owed_});
   owed_ = 0;

@@ -34,9 +34,11 @@ void limit_resources() {
   // git's index-pack and ours work on hostile sizes: rather fail than take the host's memory. No core with the user's
   // files in it.
   const rlimit none{0, 0};
+#ifndef __SANITIZE_ADDRESS__  // its shadow counts as data
   const rlimit memory{rlim_t{4} << 30, rlim_t{4} << 30};
-  (void)::setrlimit(RLIMIT_CORE, &none);
   (void)::setrlimit(RLIMIT_DATA, &memory);
+#endif
+  (void)::setrlimit(RLIMIT_CORE, &none);
   (void)::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   (void)::signal(SIGPIPE, SIG_IGN);
 }

@@ -493,6 +493,28 @@ Result<Record> Manager::remove(const RemoveRequest& request, const ProgressSink&
   return record;
 }
 
+Result<json::array> Manager::remove_merged(const std::string& cwd, const ProgressSink& progress) {
+  TRY_ASSIGN(const auto repository, git::Repository::discover(git_, cwd));
+  TRY_ASSIGN(const auto records, records_.list());
+  json::array removed;
+  for (const auto& record : records) {
+    if (record.git_dir != repository.common_dir().native() || record.upstream_of.empty()) continue;
+    TRY_ASSIGN(const auto tip, repository.ref("refs/heads/" + record.name));
+    TRY_ASSIGN(const auto upstream, repository.ref("refs/heads/" + record.upstream_of));
+    // A branch that never moved is not merged, it is new.
+    if (!tip || !upstream || *tip == record.base) continue;
+    TRY_ASSIGN(const bool merged, repository.is_ancestor(*tip, *upstream));
+    if (!merged) continue;
+    auto gone = remove({.where = {cwd, record.name}, .force = false, .delete_branch = true}, progress);
+    if (gone) {
+      removed.emplace_back(record.name);
+    } else {
+      report(progress, {ProgressEvent::Kind::kWarning, "remove", record.name + " stays: " + gone.error().describe(), std::nullopt});
+    }
+  }
+  return removed;
+}
+
 void Manager::sweep() {
   {
     const std::scoped_lock guard(mutex_);

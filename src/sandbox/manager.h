@@ -65,6 +65,8 @@ class Manager {
   Result<Record> stop(const Where& where, const ProgressSink& progress);
   // kConflict names what would be lost. The branch stays unless asked for.
   Result<Record> remove(const RemoveRequest& request, const ProgressSink& progress);
+  // Removes every sandbox of this repository whose commits are all in the branch it began from, and that has nothing uncommitted.
+  Result<json::array> remove_merged(const std::string& cwd, const ProgressSink& progress);
   Result<json::object> sync(const Where& where, const ProgressSink& progress);
   Result<json::array> history(const Where& where) const;
 
@@ -80,6 +82,8 @@ class Manager {
   // kConflict names the sandboxes whose work is not all here.
   Result<> nothing_to_lose(const ProgressSink& progress);
   Result<> delete_machine(const ProgressSink& progress);
+  // Roots that no recipe of this build names any more; gives the bytes freed.
+  Result<std::uint64_t> prune_machine();
   Result<json::array> doctor();
 
   // The network's rules (manager_network.cc). A change is written to the config's companion file and acts at once.

@@ -1,5 +1,6 @@
 // Manager: the use cases about the machine as a whole.
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include "base/strings.h"
 #include "sandbox/manager.h"
@@ -73,6 +74,33 @@ Result<> Manager::delete_machine(const ProgressSink& progress) {
     TRY(records_.save(record));
   }
   return machine_.remove(progress);
+}
+
+Result<std::uint64_t> Manager::prune_machine() {
+  TRY_ASSIGN(const Config config, this->config());
+  TRY_ASSIGN(const json::object known, roots_status(paths_, installation_, config));
+  const fs::path roots = paths_.cache / "roots";
+  std::uint64_t freed = 0;
+  std::error_code error;
+  std::vector<fs::path> old;
+  for (const auto& entry : fs::directory_iterator(roots, error)) {
+    const std::string name = entry.path().filename();
+    if (!entry.is_directory(error) || name.find(".partial-") != std::string::npos) continue;  // a build in progress cleans up itself
+    const auto dash = name.find('-');
+    const auto* root = json::object_or_null(known, name.substr(0, dash));
+    if (root != nullptr && json::string_or(*root, "key") == name.substr(dash + 1)) continue;
+    old.push_back(entry.path());
+  }
+  // A running machine may have been started from roots of an older recipe.
+  if (!old.empty() && machine_.running()) return fail(ErrorKind::kConflict, "the machine runs, and may use what would go", "locki vm stop, then again");
+  for (const auto& path : old) {
+    for (const auto& file : fs::recursive_directory_iterator(path, error)) {
+      struct stat st {};
+      if (::lstat(file.path().c_str(), &st) == 0) freed += static_cast<std::uint64_t>(st.st_blocks) * 512;
+    }
+    TRY(sys::remove_tree(path));
+  }
+  return freed;
 }
 
 Result<json::array> Manager::doctor() {

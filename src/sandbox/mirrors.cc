@@ -215,9 +215,9 @@ class Mirrors::Mirror {
   }
 
   void take(mirror::Event event) {
-    if (event.kind != "caught_up") log::info("mirror {}: {} {} {}", id_, event.kind, printable(event.path), event.text);
+    if (event.kind != "caught-up") log::info("mirror {}: {} {} {}", id_, event.kind, printable(event.path), event.text);
     const std::scoped_lock lock(mutex_);
-    if (event.kind == "caught_up") {
+    if (event.kind == "caught-up") {
       status_.state = "quiet";
       status_.problem.clear();
       return;
