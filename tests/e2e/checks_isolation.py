@@ -1,0 +1,153 @@
+"""What a sandbox cannot see or reach."""
+
+import os
+import pathlib
+import socket
+import subprocess
+
+from canary import Canary, own_addresses
+from harness import SECRET, check, equal, expect
+
+
+@check
+def not_root_outside(world):
+    world.sandbox("t1")
+    inside = world.sh("t1", "id -u; cat /proc/self/uid_map /proc/self/gid_map").split("\n")
+    equal(inside[0], "0", "the user inside")
+    for line in inside[1:]:
+        if line.split():
+            first, outside, _ = map(int, line.split())
+            expect(outside >= 65536 and outside != first, f"the id map is {line.strip()}")
+    second = world.sandbox("t2")
+    expect(second.is_dir(), "no second worktree")
+    maps = {world.sh(name, "cat /proc/self/uid_map").split()[1] for name in ("t1", "t2")}
+    equal(len(maps), 2, "different id ranges of two sandboxes")
+
+
+@check
+def no_host_files(world):
+    mounts = world.sh("t1", "cat /proc/self/mountinfo")
+    for kind in ("9p", "virtiofs", "nfs", "nfs4", "cifs", "fuse.sshfs", "vboxsf"):
+        expect(f" - {kind} " not in mounts, f"a {kind} mount inside")
+    sources = {line.split(" - ")[1].split()[1] for line in mounts.splitlines() if line.split(" - ")[1].split()[0] in ("ext4", "btrfs", "xfs", "erofs", "overlay")}
+    expect(sources <= {"/dev/vdb"}, f"disks other than the data disk: {sources}")
+    marker = world.home / "only-on-the-host"
+    marker.write_text(SECRET)
+    for path in (marker, world.repo, world.state, world.home / ".gitconfig", world.home / ".config"):
+        equal(world.x("t1", "test", "-e", str(path)).status, 1, f"{path} inside")
+    # The worktree's parents exist inside, with nothing in them but the way to the worktree.
+    found = world.sh("t1", f"find {world.home} -path '*/worktrees/*/t1/*' -prune -o -type f -print | head")
+    equal(found, "", "files of the host's home inside")
+    equal(world.sh("t1", "ls -A /dev | grep -E '^(vd|sd|nvme|kvm|mem|vhost)' || true"), "", "devices inside")
+
+
+@check
+def environment_stays(world):
+    env = dict(world.env, AWS_SECRET_ACCESS_KEY=SECRET, GITHUB_TOKEN=SECRET, SSH_AUTH_SOCK="/tmp/" + SECRET, TZ="Europe/Berlin")
+    inside = world.run("x", "t1", "--", "env", env=env).ok().text
+    expect(SECRET not in inside and "GITHUB_TOKEN" not in inside and "SSH_AUTH_SOCK" not in inside, "a secret of the environment crossed")
+    expect("TZ=Europe/Berlin" in inside and "LANG=C.UTF-8" in inside, "the time zone or language did not cross")
+    everything = world.x("t1", "sh", "-c", "cat /proc/*/environ /proc/*/cmdline 2>/dev/null").text
+    expect(SECRET not in everything, "a secret of the host in a process inside")
+
+
+def curl(world, url, proxy):
+    """What curl inside gets from url: (its exit status, the page)."""
+    way = ["-p", "--noproxy", "", "-x", "http://10.0.2.2:3128"] if proxy == "connect" else ["--noproxy", "", "-x", "http://10.0.2.2:3128"] if proxy == "get" else ["--noproxy", "*"]
+    return way + ["-g", "-s", "-S", "-k", "-m", "6", url]
+
+
+@check
+def host_out_of_reach(world):
+    canary = Canary()
+    try:
+        with socket.create_connection(("127.0.0.1", canary.port)) as control:
+            control.recv(10)
+        equal(canary.connections, 1, "the canary counts")
+        model = world.x("t1", "curl", "-s", "-m", "20", "http://model.locki.internal/").ok("the model's service, which is named in the config")
+        equal(model.text, "{}", "the model's answer: the way out works")
+        own = own_addresses()
+        targets = ["127.0.0.1", "localhost", "127.1", "2130706433", "0.0.0.0", "10.0.2.2", "10.0.2.15", "[::1]", "[::ffff:127.0.0.1]", "169.254.169.254", socket.gethostname()]
+        targets += [f"[{one}]" if ":" in one else one for one in own]
+        world.notes.append("tried " + " ".join(targets))
+        # Even a rule that the user wrote opens no loopback address.
+        for host in ("127.0.0.1", "localhost"):
+            world.run("net", "allow", f"{host}:*").ok("locki net allow")
+        words = []
+        for target in targets:
+            for way in ("connect", "get", "direct"):
+                if way == "direct" and target in ("localhost", "127.0.0.1", "127.1", "2130706433", "0.0.0.0", "[::1]", "[::ffff:127.0.0.1]"):
+                    continue  # the container's own
+                port = canary.port if target != "169.254.169.254" else 80
+                quoted = " ".join("'" + word + "'" for word in curl(world, f"http://{target}:{port}/", way))
+                words.append(f"(curl {quoted} >/tmp/out.{len(words)} 2>&1; echo $? >>/tmp/out.{len(words)}) &")
+        answers = world.sh("t1", "rm -f /tmp/out.*; " + "\n".join(words) + "\nwait; cat /tmp/out.*", timeout=200)
+        expect("canary" not in answers, f"a page of the host was read: {answers}")
+        equal(canary.connections, 1, "connections to the host's listener")
+        metadata = world.x("t1", "curl", "-s", "-m", "6", "-o", "/dev/null", "-w", "%{http_code}", "http://169.254.169.254/latest/meta-data/").text
+        expect(metadata in ("000", "403", "502"), f"the metadata address answered {metadata}")
+    finally:
+        canary.close()
+        for host in ("127.0.0.1", "localhost"):
+            world.run("net", "deny", f"{host}:*")
+
+
+@check
+def other_sandboxes_out_of_reach(world):
+    world.sandbox("t2")
+    address = world.sh("t2", "hostname -I").split()[0]
+    server = world.begin("x", "t2", "--", "python3", "-m", "http.server", "9123", "-d", "/etc/apt", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        own = "for i in $(seq 60); do curl -s --noproxy '*' -m 2 -o /dev/null http://" + address + ":9123/ && exit 0; sleep 0.5; done; exit 1"
+        world.x("t2", "sh", "-c", own).ok("the sandbox's own server")
+        ran = world.x("t1", "curl", "-s", "--noproxy", "*", "-m", "6", f"http://{address}:9123/")
+        expect(ran.status in (7, 28), f"the other sandbox answered: curl {ran.status} {ran.text[:100]}")
+        ran = world.x("t1", "curl", "-s", "-S", "-f", "-m", "6", "--noproxy", "", "-x", "http://10.0.2.2:3128", f"http://{address}:9123/")
+        expect(ran.status != 0 and "sources.list" not in ran.text, "the other sandbox was reached through the gate")
+        ran = world.x("t1", "ping", "-c", "1", "-W", "2", address)
+        expect(ran.status != 0, "the other sandbox answers pings")
+    finally:
+        server.terminate()
+
+
+@check
+def incus_out_of_reach(world):
+    for address in ("10.77.0.1", "10.0.2.15"):
+        for port in (8443, 22):
+            ran = world.x("t1", "curl", "-k", "-s", "-S", "--noproxy", "*", "-m", "6", f"https://{address}:{port}/1.0")
+            expect(ran.status in (7, 28), f"{address}:{port} answered: curl {ran.status} {ran.text[:100]}")
+    ran = world.x("t1", "sh", "-c", "curl -s -m 5 --unix-socket /dev/incus/sock http://x/1.0")
+    expect('"api_version"' not in ran.text or '"config"' not in ran.text, "the guest API gives out the configuration")
+    equal(world.x("t1", "test", "-S", "/var/lib/incus/unix.socket").status, 1, "Incus' own socket inside")
+
+
+@check
+def direct_network_closed(world):
+    for target in ("https://1.1.1.1/", "http://example.com/", "https://10.0.2.3:53/"):
+        ran = world.x("t1", "curl", "-k", "-s", "--noproxy", "*", "-m", "5", target)
+        expect(ran.status in (6, 7, 28), f"{target} without the proxy: curl {ran.status}")
+
+
+@check
+def machine_is_jailed(world):
+    pid = world.qemu_pid()
+    expect(pid, "no QEMU runs")
+    status = dict(line.split(":\t", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line)
+    for key, wanted in (("CapEff", 0), ("CapPrm", 0), ("CapInh", 0), ("CapAmb", 0), ("CapBnd", 0)):
+        equal(int(status[key], 16), wanted, key)
+    equal(status["NoNewPrivs"].strip(), "1", "NoNewPrivs")
+    equal(status["Seccomp"].strip(), "2", "Seccomp")
+    for namespace in ("user", "mnt", "net", "pid", "ipc", "uts"):
+        expect(os.readlink(f"/proc/{pid}/ns/{namespace}") != os.readlink(f"/proc/self/ns/{namespace}"), f"QEMU is in our {namespace} namespace")
+    links = [line.split(":")[0].strip() for line in pathlib.Path(f"/proc/{pid}/net/dev").read_text().splitlines()[2:]]
+    equal(links, ["lo"], "links in QEMU's network namespace")
+    root = pathlib.Path(f"/proc/{pid}/root")
+    for path in (world.home, world.repo, pathlib.Path.home() / ".ssh"):
+        expect(not os.path.lexists(str(root) + str(path)), f"QEMU sees {path}")
+    equal([one for one in os.listdir(root / "home")] if (root / "home").is_dir() else [], [], "homes that QEMU sees")
+    mounts = pathlib.Path(f"/proc/{pid}/mountinfo").read_text()
+    for line in mounts.splitlines():
+        source, target = line.split()[3:5]
+        inside = source.startswith(str(world.home))
+        expect(not inside or source.endswith("/data.img"), f"a path of the home is mounted in the jail: {source} on {target}")
+    expect(SECRET.encode() not in pathlib.Path(f"/proc/{pid}/environ").read_bytes(), "the host's environment is QEMU's")

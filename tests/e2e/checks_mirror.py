@@ -1,0 +1,290 @@
+"""Files and commits between the worktree on the host and the sandbox, both ways."""
+
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+import signal
+import statistics
+import time
+
+from harness import check, equal, eventually, expect, shortened
+
+
+def agree(world, name="t1"):
+    world.sync(name)
+
+
+def count(folder):
+    return len(os.listdir(folder)) if folder.is_dir() else 0
+
+
+@check
+def latency_out(world):
+    worktree = world.sandbox("t1")
+    times = []
+    with world.shell("t1") as line:
+        line("true")
+        for i in range(7):
+            time.sleep(0.7)
+            begun = time.monotonic()
+            line(f"echo {i} > out-{i}", wait=False)
+            eventually(lambda: (worktree / f"out-{i}").exists() and (worktree / f"out-{i}").read_text() == f"{i}\n", "a file from inside on the host")
+            times.append(time.monotonic() - begun)
+        line("rm out-*")
+    world.notes.append(f"median {statistics.median(times):.2f} s, worst {max(times):.2f} s")
+    eventually(lambda: not list(worktree.glob("out-*")), "the deletion on the host")
+
+
+@check
+def latency_in(world):
+    worktree = world.sandbox("t1")
+    times = []
+    with world.shell("t1") as line:
+        for i in range(7):
+            time.sleep(0.7)
+            (worktree / f"in-{i}").write_text(f"{i}\n")
+            begun = time.monotonic()
+            line(f"for k in $(seq 500); do [ -e in-{i} ] && break; sleep 0.02; done; [ -e in-{i} ] && cat in-{i}")
+            times.append(time.monotonic() - begun)
+            expect(times[-1] < 10, "a file from the host inside: not within 10 s")
+    for i in range(7):
+        (worktree / f"in-{i}").unlink()
+    world.notes.append(f"median {statistics.median(times):.2f} s, worst {max(times):.2f} s")
+    agree(world)
+    equal(world.sh("t1", "ls in-* 2>/dev/null || true"), "", "deleted files inside")
+
+
+@check
+def kinds_out(world):
+    worktree = world.sandbox("t1")
+    world.sh("t1", r"""mkdir -p k/deep/er && echo one > k/deep/er/one && echo two > k/two && printf '#!/bin/sh\n' > k/run && chmod 755 k/run
+ln -s deep/er/one k/link && head -c 300000 /dev/zero | tr '\0' '\377' > k/bytes && printf 'a\0b\r\n\377' > k/binary && : > k/empty && echo u > 'k/grün 漢.txt'""")
+    agree(world)
+    k = worktree / "k"
+    equal((k / "deep/er/one").read_text(), "one\n", "a file")
+    equal(os.stat(k / "run").st_mode & 0o111, 0o111, "the executable bits")
+    equal(os.stat(k / "two").st_mode & 0o111, 0, "no executable bits")
+    equal(os.readlink(k / "link"), "deep/er/one", "a symlink")
+    equal((k / "binary").read_bytes(), b"a\0b\r\n\xff", "a binary file")
+    equal(hashlib.sha256((k / "bytes").read_bytes()).digest(), hashlib.sha256(b"\xff" * 300000).digest(), "a bigger file")
+    expect((k / "empty").exists() and (k / "grün 漢.txt").read_text() == "u\n", "an empty file, a file with a foreign name")
+    expect(all(os.lstat(os.path.join(d, f)).st_uid == os.getuid() for d, _, fs in os.walk(k) for f in fs), "owned by the user")
+    world.sh("t1", "mv k/two k/zwei && mv k/deep k/tief && rm k/empty && chmod 644 k/run && ln -sf zwei k/link")
+    agree(world)
+    expect(not (k / "two").exists() and (k / "zwei").read_text() == "two\n", "a renamed file")
+    expect(not (k / "deep").exists() and (k / "tief/er/one").read_text() == "one\n", "a renamed directory")
+    expect(not (k / "empty").exists(), "a deleted file")
+    equal(os.stat(k / "run").st_mode & 0o111, 0, "the executable bits taken away")
+    equal(os.readlink(k / "link"), "zwei", "a changed symlink")
+
+
+@check
+def kinds_in(world):
+    worktree = world.sandbox("t1")
+    h = worktree / "h"
+    (h / "deep/er").mkdir(parents=True)
+    (h / "deep/er/one").write_text("one\n")
+    (h / "two").write_text("two\n")
+    (h / "run").write_text("#!/bin/sh\n")
+    (h / "run").chmod(0o755)
+    (h / "link").symlink_to("deep/er/one")
+    (h / "binary").write_bytes(b"a\0b\r\n\xff")
+    (h / "grün 漢.txt").write_text("u\n")
+    agree(world)
+    equal(world.sh("t1", "cat h/deep/er/one h/two 'h/grün 漢.txt'; readlink h/link; stat -c %A h/run h/two; sha256sum < h/binary").split(),
+          ["one", "two", "u", "deep/er/one", "-rwxr-xr-x", "-rw-r--r--", hashlib.sha256(b"a\0b\r\n\xff").hexdigest(), "-"], "what came in")
+    (h / "two").rename(h / "zwei")
+    (h / "deep").rename(h / "tief")
+    (h / "run").chmod(0o644)
+    (h / "binary").unlink()
+    agree(world)
+    equal(world.sh("t1", "cat h/zwei h/tief/er/one; stat -c %A h/run; ls h").split(), ["two", "one", "-rw-r--r--", "grün", "漢.txt", "link", "run", "tief", "zwei"],
+          "what came in after renaming, deleting and a mode")
+
+
+@check
+def links_do_not_lead_out(world):
+    worktree = world.sandbox("t1")
+    target = world.home / "outside"
+    target.mkdir(exist_ok=True)
+    world.sh("t1", f"mkdir -p esc && ln -sfn {target} esc/abs && ln -sfn ../../../../../../../../../../{target} esc/rel && echo fine > esc/fine")
+    eventually(lambda: (worktree / "esc/fine").exists(), "the file beside the links")
+    time.sleep(2)
+    for name in ("abs", "rel"):
+        expect(not os.path.lexists(worktree / "esc" / name), f"a symlink that leads out came to the host: esc/{name}")
+    world.sh("t1", "rm esc/abs && mkdir esc/abs && echo x > esc/abs/file")
+    eventually(lambda: (worktree / "esc/abs/file").exists(), "a directory in the link's place")
+    equal(os.listdir(target), [], "files outside of the worktree")
+    world.sh("t1", "rm -r esc")
+    agree(world)
+
+
+@check
+def ten_thousand_out(world):
+    worktree = world.sandbox("t1")
+    begun = time.monotonic()
+    world.sh("t1", "mkdir -p many/{a,b,c,d} 2>/dev/null; mkdir -p many/a many/b many/c many/d; python3 - <<'E'\n"
+                   "for i in range(10000): open(f'many/{\"abcd\"[i % 4]}/{i}', 'w').write(f'{i}\\n' * (i % 50 + 1))\nE")
+    made = time.monotonic() - begun
+    eventually(lambda: sum(count(worktree / "many" / d) for d in "abcd") == 10000, "10,000 files on the host", timeout=180, every=0.2)
+    world.notes.append(f"{time.monotonic() - begun - made:.1f} s after they were made ({made:.1f} s)")
+    agree(world)
+    for i in range(0, 10000, 37):
+        equal((worktree / f"many/{'abcd'[i % 4]}/{i}").read_text(), f"{i}\n" * (i % 50 + 1), f"many/…/{i}")
+    world.sh("t1", "rm -r many")
+    eventually(lambda: not (worktree / "many").exists(), "10,000 deletions on the host", timeout=120, every=0.2)
+
+
+@check
+def ten_thousand_in(world):
+    worktree = world.sandbox("t1")
+    many, wanted = worktree / "viele", hashlib.sha256()
+    many.mkdir()
+    begun = time.monotonic()
+    for i in range(10000):
+        (many / f"{i:05}").write_text(f"{i}\n" * (i % 50 + 1))
+        wanted.update((f"{i}\n" * (i % 50 + 1)).encode())
+    eventually(lambda: world.sh("t1", "ls viele 2>/dev/null | wc -l").strip() == "10000", "10,000 files inside", timeout=180, every=0.5)
+    agree(world)
+    world.notes.append(f"{time.monotonic() - begun:.1f} s with making them")
+    equal(world.sh("t1", "cat viele/* | sha256sum").split()[0], wanted.hexdigest(), "their contents")
+    for one in many.iterdir():
+        one.unlink()
+    many.rmdir()
+    eventually(lambda: world.x("t1", "test", "-e", "viele").status == 1, "10,000 deletions inside", timeout=120, every=0.5)
+
+
+@contextlib.contextmanager
+def mirror_held(world):
+    """While this holds, neither side hears of the other: both really change the same file at once."""
+    workers = world.workers()
+    expect(workers, "no mirror worker runs")
+    for pid in workers:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in workers:
+            os.kill(pid, signal.SIGCONT)
+
+
+@check
+def conflict_host_stands(world):
+    worktree = world.sandbox("t1")
+    (worktree / "both.txt").write_text("first\n")
+    agree(world)
+    with mirror_held(world):
+        world.sh("t1", "echo of the agent > both.txt; echo a-edit >> README")
+        (worktree / "both.txt").write_text("of the user\n")
+        (worktree / "both2.txt").write_text("only here\n")
+    agree(world)
+    equal((worktree / "both.txt").read_text(), "of the user\n", "the host's file")
+    equal(world.sh("t1", "cat both.txt"), "of the user\n", "the file inside")
+    expect("a-edit" in (worktree / "README").read_text(), "an edit beside the conflict is lost")
+    versions = json.loads(world.run("history", "t1", "--json").ok("locki history").text)
+    kept = [version for version in versions if version.get("kept_path") == "both.txt"]
+    expect(kept, f"the agent's version is not in the history: {shortened(json.dumps(versions[:5]))}")
+    history = world.state / "sandboxes"
+    store = next(one / "mirror/history" for one in history.iterdir() if json.loads((one / "record.json").read_text())["name"] == "t1")
+    blobs = world.git("--git-dir", str(store), "ls-tree", "-r", kept[0]["id"]).split("\n")
+    texts = [world.git("--git-dir", str(store), "cat-file", "-p", blob.split()[2]) for blob in blobs if "both.txt" in blob]
+    equal(texts, ["of the agent"], "what was kept")
+    expect(world.entry("t1")["mirror"]["conflicts"] >= 1, "locki list does not count the conflict")
+    (worktree / "both.txt").unlink()
+    (worktree / "both2.txt").unlink()
+    world.git("checkout", "-q", "--", "README", at=worktree)
+    agree(world)
+
+
+@check
+def both_edit_apart(world):
+    worktree = world.sandbox("t1")
+    lines = [f"line {i}\n" for i in range(30)]
+    (worktree / "merge.txt").write_text("".join(lines))
+    agree(world)
+    with mirror_held(world):
+        world.sh("t1", "sed -i 's/line 27$/agent/' merge.txt")
+        (worktree / "merge.txt").write_text("".join(["user\n"] + lines[1:]))
+    agree(world)
+    wanted = "".join(["user\n"] + lines[1:27] + ["agent\n"] + lines[28:])
+    equal((worktree / "merge.txt").read_text(), wanted, "the merged file on the host")
+    equal(world.sh("t1", "cat merge.txt"), wanted, "the merged file inside")
+    (worktree / "merge.txt").unlink()
+    agree(world)
+
+
+@check
+def ignored_stays(world):
+    worktree = world.sandbox("t1")
+    world.sh("t1", "mkdir -p build && echo x > build/inside && echo x > inside.log && echo x > seen")
+    (worktree / "build").mkdir(exist_ok=True)
+    (worktree / "build/outside").write_text("x")
+    (worktree / "outside.log").write_text("x")
+    agree(world)
+    expect((worktree / "seen").exists(), "the file beside the ignored ones did not come")
+    expect(not (worktree / "build/inside").exists() and not (worktree / "inside.log").exists(), "an ignored file came out")
+    equal(world.sh("t1", "ls build/outside outside.log 2>/dev/null || true"), "", "ignored files of the host inside")
+    ran = world.run("cp", "t1:build/inside", str(world.home / "copied")).ok("locki cp")
+    equal((world.home / "copied").read_text(), "x\n", f"the copy {ran.errors}")
+    world.sh("t1", "rm -r seen build inside.log")
+    agree(world)
+
+
+@check
+def user_commit_goes_in(world):
+    worktree = world.sandbox("t1")
+    (worktree / "user.txt").write_text("by the user\n")
+    world.git("add", "user.txt", at=worktree)
+    world.git("commit", "-q", "-m", "Work of the user", at=worktree)
+    tip = world.git("rev-parse", "t1")
+    agree(world)
+    eventually(lambda: world.sh("t1", "git rev-parse HEAD").strip() == tip, "the commit inside", every=0.3)
+    equal(world.sh("t1", "git log -1 --format=%s; cat user.txt; git status --porcelain"), "Work of the user\nby the user\n", "inside")
+
+
+@check
+def agent_commit_comes_out(world):
+    worktree = world.sandbox("t1")
+    begun = time.monotonic()
+    tip = world.sh("t1", "mkdir -p deep/new && echo c > deep/new/c.txt && git add -A && git commit -q -m 'Made inside' && git rev-parse HEAD").strip()
+    eventually(lambda: world.git("rev-parse", "t1") == tip, "the commit on the host")
+    world.notes.append(f"{time.monotonic() - begun:.1f} s with the commit itself")
+    agree(world)
+    equal(world.git("log", "-1", "--format=%an <%ae>", "t1"), "Test User <test@example.org>", "the author")
+    equal(world.git("status", "--porcelain", at=worktree), "", "status on the host")
+    equal(world.sh("t1", "git status --porcelain"), "", "status inside")
+    equal(world.git("fsck", "--strict", "--no-dangling"), "", "git fsck on the host")
+    tip = world.sh("t1", "git commit -q --amend -m 'Made inside, amended' && git rev-parse HEAD").strip()
+    eventually(lambda: world.git("rev-parse", "t1") == tip, "the amended commit on the host")
+
+
+@check
+def git_directory_stays_inside(world):
+    worktree = world.sandbox("t1")
+    world.sh("t1", "mkdir -p nested && cd nested && git init -q . && printf '[core]\\n\\tfsmonitor = touch /tmp/pwned\\n' >> .git/config && echo f > f")
+    world.sh("t1", "mkdir -p other/.GIT/hooks && echo x > other/.GIT/hooks/pre-commit && mkdir -p third && echo 'gitdir: /tmp' > third/.git && echo y > marker")
+    eventually(lambda: (worktree / "marker").exists(), "the file beside")
+    time.sleep(2)
+    found = [os.path.join(d, n) for d, names, files in os.walk(worktree) for n in names + files if n.lower() == ".git" and d != str(worktree)]
+    equal(found, [], ".git in subfolders on the host")
+    world.git("status", at=worktree)
+    expect(not pathlib.Path("/tmp/pwned").exists(), "a program from inside ran on the host")
+    world.sh("t1", "rm -r nested other third marker")
+    agree(world)
+    hook = "mkdir -p .git/hooks && printf '#!/bin/sh\\ntouch /tmp/pwned\\n' > .git/hooks/post-checkout && chmod +x .git/hooks/post-checkout && git config core.fsmonitor 'touch /tmp/pwned'"
+    world.sh("t1", hook + "; git config --unset core.fsmonitor; rm .git/hooks/post-checkout")
+    equal(world.git("config", "--get-all", "core.fsmonitor", at=worktree) if "fsmonitor" in world.git("config", "--list", at=worktree) else "", "", "core.fsmonitor on the host")
+
+
+@check
+def push_says_how(world):
+    ran = world.x("t1", "git", "push")
+    expect(ran.status != 0, "git push inside claims to work")
+    lines = [line for line in ran.errors.strip().splitlines() if line.strip()]
+    equal(len(lines), 1, f"lines of git push ({ran.errors.strip()!r})")
+    world.notes.append(lines[0])
+    ran = world.x("t1", "gh", "pr", "create")
+    lines = [line for line in (ran.errors + ran.text).strip().splitlines() if line.strip()]
+    expect(ran.status != 0 and len(lines) == 1 and "not found" not in lines[0], f"gh inside says {lines}")
