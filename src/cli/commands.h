@@ -27,6 +27,7 @@ Command net_command();
 Command agent_command();
 Command vm_command();
 Command doctor_command();
+Command bench_command();
 Command completion_command();
 Command complete_command();  // hidden: what completion scripts call
 Command daemon_command();    // hidden

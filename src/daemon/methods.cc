@@ -113,6 +113,11 @@ const std::map<std::string, Handler, std::less<>>& table() {
       {"sandbox.stop", [](const Call& c) { return reply(c.manager.stop(c.where(), c.progress)); }},
       {"sandbox.remove", [](const Call& c) { return reply(c.manager.remove({c.where(), c.flag("force"), c.flag("delete_branch")}, c.progress)); }},
       {"sandbox.remove_merged", [](const Call& c) { return reply("removed", c.manager.remove_merged(c.text("cwd"), c.progress)); }},
+      {"sandbox.undo",
+       [](const Call& c) -> Result<Reply> {
+         TRY_ASSIGN(const auto changed, c.manager.undo(c.where(), c.text("id"), c.progress));
+         return Reply{{{"changed", changed}}, {}};
+       }},
       {"sandbox.sync",
        [](const Call& c) -> Result<Reply> {
          TRY_ASSIGN(auto result, c.manager.sync(c.where(), c.progress));

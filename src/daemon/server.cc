@@ -9,7 +9,9 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
+#include <map>
 #include <thread>
 
 #include "base/log.h"
@@ -52,7 +54,7 @@ class Readiness {
 
 class Server {
  public:
-  Server(sandbox::Manager& manager, sys::Fd wake) : manager_(manager), wake_(std::move(wake)) {}
+  Server(sandbox::Manager& manager, sys::Fd wake, std::filesystem::path phases) : manager_(manager), wake_(std::move(wake)), phases_(std::move(phases)) {}
 
   void serve(sys::Fd socket) {
     ++connections_;
@@ -77,7 +79,9 @@ class Server {
       const json::object* params = json::object_or_null(line->object, "params");
       bool gone = false;
       // A client that went away does not stop the work: what it began is finished.
+      std::map<std::string, std::pair<std::chrono::steady_clock::time_point, std::string>> begun;
       const ProgressSink sink = [&](const ProgressEvent& event) {
+        note_phase(begun, event);
         if (!gone && !channel.write({{"event", event_to_json(event)}})) gone = true;
       };
       auto reply = guarded_call(connection, method, params != nullptr ? *params : none, sink);
@@ -94,6 +98,18 @@ class Server {
     }
   }
 
+  // How long each phase took, for `locki bench`: one line each, the newest last.
+  void note_phase(std::map<std::string, std::pair<std::chrono::steady_clock::time_point, std::string>>& begun, const ProgressEvent& event) {
+    if (event.kind == ProgressEvent::Kind::kBegin) begun[event.phase] = {std::chrono::steady_clock::now(), event.text};
+    const auto found = begun.find(event.phase);
+    if (event.kind != ProgressEvent::Kind::kEnd || found == begun.end()) return;
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - found->second.first;
+    const json::object line{{"phase", event.phase}, {"text", found->second.second}, {"seconds", took.count()}};
+    begun.erase(found);
+    auto file = sys::open_file(phases_, O_WRONLY | O_CREAT | O_APPEND);
+    if (file) (void)sys::write_all(file->get(), json::serialize(line) + "\n");
+  }
+
   // The last fence: nothing below should throw, but memory can run out.
   Result<Reply> guarded_call(Connection& connection, const std::string& method, const json::object& params, const ProgressSink& sink) {
     try {
@@ -105,6 +121,7 @@ class Server {
 
   sandbox::Manager& manager_;
   sys::Fd wake_;
+  std::filesystem::path phases_;
   std::atomic<int> connections_{0};
 };
 
@@ -127,7 +144,7 @@ Result<int> serve_until_told(const sys::Paths& paths, const sys::Installation& i
 
   TRY_ASSIGN(auto manager, sandbox::Manager::open(paths, installation));
   TRY_ASSIGN(const sys::Fd listener, sys::listen_unix(socket_file(paths)));
-  Server server(*manager, std::move(wake.write));
+  Server server(*manager, std::move(wake.write), paths.state / "phases.jsonl");
   log::info("daemon {} serves {}", build_id(), printable(socket_file(paths).native()));
   readiness.tell("ready");
   std::thread([&manager] { manager->recover(); }).detach();

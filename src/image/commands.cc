@@ -46,8 +46,7 @@ sys::ProcessSpec mke2fs_command(const fs::path& vmm_root, const fs::path& tar, c
 sys::ProcessSpec mkfs_btrfs_command(const fs::path& vmm_root, const fs::path& tree, const fs::path& image, bool is_root) {
   const std::string root = vmm_root.native();
   sys::ProcessSpec spec;
-  spec.args = {root + "/usr/lib64/ld-linux-x86-64.so.2", "--library-path", root + "/usr/lib/x86_64-linux-gnu", root + "/usr/sbin/mkfs.btrfs", "-q", "-K", "-f",
-               "-O", "squota", "-L", "locki-data", "--rootdir", tree.native(), "--subvol", "rw:seed", image.native()};
+  spec.args = {root + "/usr/lib64/ld-linux-x86-64.so.2", "--library-path", root + "/usr/lib/x86_64-linux-gnu", root + "/usr/sbin/mkfs.btrfs", "-q", "-K", "-f", "-L", "locki-data", "--rootdir", tree.native(), "--subvol", "rw:seed", image.native()};
   if (is_root) {
     spec.program = spec.args.front();
     spec.args.erase(spec.args.begin());

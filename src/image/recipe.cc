@@ -184,8 +184,8 @@ Result<Mirror> find_mirror(const std::string& configured, const fs::path& apt) {
 
 std::string root_key(const Recipe& recipe, const Mirror& mirror, std::string_view maker) {
   Blake2 hash;
-  // 3: the layout of what the builder leaves in a root's directory.
-  hash.update(fmt::format("3\n{}\n{}\n{}\n{}\n{}\n{}\n", to_string(recipe.kind), recipe.content_key, mirror.main, mirror.security, kSuite, maker));
+  // 4: the layout of what the builder leaves in a root's directory.
+  hash.update(fmt::format("4\n{}\n{}\n{}\n{}\n{}\n{}\n", to_string(recipe.kind), recipe.content_key, mirror.main, mirror.security, kSuite, maker));
   return hash.finish().to_hex().substr(0, 16);
 }
 

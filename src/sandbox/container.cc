@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "git/pack.h"
 #include "sandbox/agent_store.h"
 #include "sandbox/provision.h"
@@ -45,17 +46,24 @@ Result<> prepare(incus::Client& client, const Record& record, const ContainerSet
 
 }  // namespace
 
-Result<> ensure_container(incus::Client& client, const Record& record, const ContainerSetup& setup, const ProgressSink& progress) {
+Result<bool> ensure_container(incus::Client& client, const Record& record, const ContainerSetup& setup, const ProgressSink& progress) {
   TRY_ASSIGN(const bool exists, client.instance_exists(record.instance));
   if (!exists) {
     Phase phase(progress, "container", "Creating the container");
     TRY(context(client.create_instance(container_definition(record, setup.limits, setup.image_alias)), "while creating the container"));
   }
   TRY_ASSIGN(const auto instance, client.instance(record.instance));
-  if (instance.running()) return {};
+  if (instance.running()) return !exists;
   Phase phase(progress, "container.start", "Starting the container");
-  TRY(context(client.start(record.instance), "while starting the container"));
-  return prepare(client, record, setup);
+  // On a machine that is short of everything, Incus' own database misses its ten seconds: the work is sound, so it is asked for again.
+  auto started = client.start(record.instance);
+  for (int attempt = 0; attempt < 3 && !started && started.error().message().find("deadline exceeded") != std::string::npos; ++attempt) {
+    log::warning("starting {} again: {}", record.instance, started.error().describe());
+    started = client.start(record.instance);
+  }
+  TRY(context(std::move(started), "while starting the container"));
+  TRY(prepare(client, record, setup));
+  return !exists;
 }
 
 Result<> clone_inside(incus::Client& client, const Record& record, const git::Repository& repository, const ProgressSink& progress) {

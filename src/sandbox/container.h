@@ -25,8 +25,8 @@ struct ContainerSetup {
   std::filesystem::path endpoint_program;  // on the host
 };
 
-// Made when absent, started when stopped, prepared when new. Returns when commands can run in it.
-Result<> ensure_container(incus::Client& client, const Record& record, const ContainerSetup& setup, const ProgressSink& progress);
+// Made when absent, started and prepared when stopped. Returns when commands can run in it; true when it was made: nothing is in it yet.
+Result<bool> ensure_container(incus::Client& client, const Record& record, const ContainerSetup& setup, const ProgressSink& progress);
 // The repository inside: a clone of what the branch reaches, at the worktree's path, on the same branch.
 Result<> clone_inside(incus::Client& client, const Record& record, const git::Repository& repository, const ProgressSink& progress);
 // Stopped and deleted; absent is fine.

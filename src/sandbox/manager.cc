@@ -14,6 +14,7 @@
 #include "mirror/history.h"
 #include "sandbox/agent_store.h"
 #include "sandbox/tar.h"
+#include "sandbox/undo.h"
 #include "sys/file.h"
 
 namespace locki::sandbox {
@@ -212,6 +213,7 @@ Result<MirrorPlan> Manager::mirror_plan(const Record& record, const Config& conf
   plan.instance = record.instance;
   plan.endpoint = {std::string(kEndpoint)};
   plan.settings.sandbox = record.id;
+  plan.settings.instance = record.incarnation;
   plan.settings.worktree = record.worktree;
   plan.settings.inside = record.worktree;
   plan.settings.state = (records_.directory_of(record.id) / "mirror").native();
@@ -240,11 +242,18 @@ Result<> Manager::bring_up(Record& record, const ProgressSink& progress) {
   TRY_ASSIGN(setup.image_alias, machine_.image_alias());
   record.settled = false;
   TRY(records_.save(record));
-  TRY(ensure_container(*client, record, setup, progress));
+  TRY_ASSIGN(const bool made, ensure_container(*client, record, setup, progress));
+  if (made) {
+    // What an earlier container held is gone, with the agents' settings in it.
+    record.cloned = false;
+    record.agents.clear();
+    TRY(records_.save(record));
+  }
   if (!record.cloned) {
     TRY_ASSIGN(const auto repository, git::Repository::discover(git_, record.worktree));
     TRY(clone_inside(*client, record, repository, progress));
     record.cloned = true;
+    record.incarnation = random_hex(8);
     TRY(records_.save(record));
   }
   TRY_ASSIGN(auto plan, mirror_plan(record, config));
@@ -425,6 +434,18 @@ Result<json::array> Manager::history(const Where& where) const {
     out.push_back(std::move(o));
   }
   return out;
+}
+
+Result<std::size_t> Manager::undo(const Where& where, const std::string& version, const ProgressSink& progress) {
+  // Both sides agree first: only then is everything that is there now in the history.
+  TRY(sync(where, progress));
+  TRY_ASSIGN(const Record record, find(where));
+  TRY_ASSIGN(const Config config, this->config());
+  TRY_ASSIGN(const auto history, mirror::History::open_existing(git_, records_.directory_of(record.id) / "mirror" / "history"));
+  TRY_ASSIGN(const auto versions, history.list(10'000));
+  const auto found = std::find_if(versions.begin(), versions.end(), [&](const auto& v) { return v.id.starts_with(version) && !v.kept_path; });
+  if (version.size() < 6 || found == versions.end()) return fail(ErrorKind::kNotFound, "no state of that id", "locki history " + record.name + " lists them");
+  return restore_version(history, found->id, record.worktree, git_, config);
 }
 
 // ---- removing

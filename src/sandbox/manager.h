@@ -69,6 +69,9 @@ class Manager {
   Result<json::array> remove_merged(const std::string& cwd, const ProgressSink& progress);
   Result<json::object> sync(const Where& where, const ProgressSink& progress);
   Result<json::array> history(const Where& where) const;
+  // An earlier state (of history()) becomes the present one, as a new state on both sides; what is there now is recorded before. Gives the
+  // number of files that changed.
+  Result<std::size_t> undo(const Where& where, const std::string& version, const ProgressSink& progress);
 
   Result<json::array> agents() const;
   Result<> update_agent(const std::string& name, const ProgressSink& progress);

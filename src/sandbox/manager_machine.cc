@@ -70,7 +70,6 @@ Result<> Manager::delete_machine(const ProgressSink& progress) {
     record.cloned = false;
     record.settled = true;
     record.agents.clear();
-    TRY(sys::remove_tree(records_.directory_of(record.id) / "mirror" / "base"));
     TRY(records_.save(record));
   }
   return machine_.remove(progress);

@@ -48,6 +48,7 @@ json::object to_json(const Record& record) {
           {"created", record.created},
           {"agents", std::move(agents)},
           {"cloned", record.cloned},
+          {"incarnation", record.incarnation},
           {"settled", record.settled},
           {"made_branch", record.made_branch},
           {"upstream_of", record.upstream_of}};
@@ -74,6 +75,7 @@ Result<Record> record_from_json(const json::object& o) {
     if (agent.is_string()) record.agents.insert(std::string(agent.get_string().c_str()));
   }
   TRY_ASSIGN(record.cloned, json::get_bool(o, "cloned"));
+  TRY_ASSIGN(record.incarnation, json::get_string(o, "incarnation"));
   TRY_ASSIGN(record.settled, json::get_bool(o, "settled"));
   TRY_ASSIGN(record.made_branch, json::get_bool(o, "made_branch"));
   record.upstream_of = json::string_or(o, "upstream_of");

@@ -29,6 +29,7 @@ struct Record {
   std::string created;   // RFC 3339, UTC
   std::set<std::string> agents;
   bool cloned = false;         // the repository inside is complete
+  std::string incarnation;     // of the clone inside; another one means that what was agreed with the last counts no more
   bool settled = false;        // nothing inside that is not here: set when it was stopped in good order
   bool made_branch = false;    // the branch is ours: it did not exist before
   std::string upstream_of;     // the branch that was checked out when it began; for remove --merged
