@@ -85,7 +85,7 @@ class SignalRelay {
 };
 
 // Runs it with signals passed on.
-Result<int> execute(Execution& execution, const OpenedSandbox& sandbox, const incus::ExecRequest& request, incus::ExecIo io, int terminal) {
+Result<incus::ExecResult> execute(Execution& execution, const OpenedSandbox& sandbox, const incus::ExecRequest& request, incus::ExecIo io, int terminal) {
   TRY_ASSIGN(auto signals, SignalPipe::install());
   SignalRelay relay(std::move(signals), execution, terminal);
   if (terminal >= 0) {  // it may have changed while nobody watched
@@ -93,12 +93,11 @@ Result<int> execute(Execution& execution, const OpenedSandbox& sandbox, const in
     execution.resize(size.width, size.height);
   }
   auto result = execution.exec(sandbox.instance, request, io);
-  if (relay.ended_by() != 0) return 128 + relay.ended_by();
-  if (!result) return fail(std::move(result).error());
-  return result->status;
+  if (relay.ended_by() != 0) return incus::ExecResult{.status = 128 + relay.ended_by()};
+  return result;
 }
 
-Result<int> run_on_terminal(Context& context, Execution& execution, const OpenedSandbox& sandbox, const SessionRequest& request) {
+Result<incus::ExecResult> run_on_terminal(Context& context, Execution& execution, const OpenedSandbox& sandbox, const SessionRequest& request) {
   const auto& terminal = context.terminal;
   TRY_ASSIGN(auto raw, term::RawMode::enter(terminal.in));
   // The title that is there now comes back at the end (xterm's title stack; terminals without one ignore it).
@@ -117,7 +116,7 @@ Result<int> run_on_terminal(Context& context, Execution& execution, const Opened
   return status;
 }
 
-Result<int> run_on_pipes(Context& context, Execution& execution, const OpenedSandbox& sandbox, const SessionRequest& request) {
+Result<incus::ExecResult> run_on_pipes(Context& context, Execution& execution, const OpenedSandbox& sandbox, const SessionRequest& request) {
   const auto& terminal = context.terminal;
   std::unique_ptr<ScreenPump> out, err;
   if (terminal.out_facts.terminal) {
@@ -159,8 +158,11 @@ incus::ExecRequest exec_request(const Context& context, const OpenedSandbox& san
 Result<int> run_session(Context& context, const OpenedSandbox& sandbox, const SessionRequest& request) {
   TRY_ASSIGN(const auto execution, context.services.execution(sandbox));
   if (context.clear_progress) context.clear_progress();
-  if (wants_terminal(context)) return run_on_terminal(context, *execution, sandbox, request);
-  return run_on_pipes(context, *execution, sandbox, request);
+  TRY_ASSIGN(const auto result, wants_terminal(context) ? run_on_terminal(context, *execution, sandbox, request) : run_on_pipes(context, *execution, sandbox, request));
+  // As a shell would; a shell inside that said it itself was not silent.
+  const bool cannot = (result.status == 126 || result.status == 127) && result.silent && !request.argv.empty();
+  if (cannot) context.note("locki: " + printable(request.argv.front(), 200) + ": " + (result.status == 127 ? "not found" : "not executable") + " inside");
+  return result.status;
 }
 
 std::string session_summary(const json::object& sandbox) {

@@ -20,12 +20,12 @@ bool is_there(const fs::path& path) {
   return ::lstat(path.c_str(), &data) == 0;
 }
 
-Result<> install_helper(const std::string& directory) {
+Result<> install_helpers(const fs::path& directory) {
   if (directory.empty()) return {};
-  const fs::path helper = fs::path(directory) / "git-remote-locki";
-  if (is_there(helper)) return {};
   TRY(sys::make_directories(directory));
-  return sys::write_file(helper, remote_helper_script(), 0755);
+  if (!is_there(directory / "git-remote-locki")) TRY(sys::write_file(directory / "git-remote-locki", remote_helper_script(), 0755));
+  if (!is_there(directory / "gh")) TRY(sys::write_file(directory / "gh", gh_script(), 0755));
+  return {};
 }
 
 }  // namespace
@@ -43,7 +43,7 @@ Result<> init_clone(int pack, const InitClone& clone) {
     TRY(sys::write_file(unfinished_mark(options.root), ""));
   }
   TRY(repository.make(true));
-  TRY(install_helper(clone.helper_directory));
+  TRY(install_helpers(clone.helper_directory));
   if (!clone.oid.empty()) {
     sys::ProcessSpec unpack = repository.command({"index-pack", "--stdin"});
     unpack.in = pack;

@@ -11,7 +11,7 @@ namespace locki::endpoint {
 struct InitClone {
   RepositoryOptions repository;
   std::string oid;                                  // the branch's tip; "" makes an unborn branch and reads no pack
-  std::string helper_directory = "/usr/local/bin";  // where git-remote-locki goes; "" for nowhere
+  std::string helper_directory = "/usr/local/bin";  // where git-remote-locki and a stand-in for gh go; "" for nowhere
 };
 
 // Killed at any point, it can simply be run again. A complete clone that is there already is left alone (kExists).

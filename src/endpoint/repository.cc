@@ -169,10 +169,24 @@ Result<std::string> Repository::index_follows(const std::string& new_oid, const 
 Result<> Repository::check_out(const std::string& oid) const { return read_tree({"read-tree", "--reset", "-u", oid}); }
 
 std::string remote_helper_script() {
-  // Git itself adds nothing when a helper ends without an answer; it does when its request cannot be written.
+  // A connection whose first packet is an error: git prints that one line, and nothing of its own about a helper that broke off.
   return "#!/bin/sh\n"
-         "read -r request\n"
-         "echo \"locki: commits arrive on the host's branch by themselves; push from the host\" >&2\n"
+         "while read -r request; do\n"
+         "  case \"$request\" in\n"
+         "  capabilities) printf 'connect\\n\\n' ;;\n"
+         "  connect*)\n"
+         "    error=\"ERR locki: commits arrive on the host's branch by themselves; push from the host\"\n"
+         "    printf '\\n%04x%s' $((${#error} + 4)) \"$error\"\n"
+         "    exit 0 ;;\n"
+         "  *) exit 1 ;;\n"
+         "  esac\n"
+         "done\n";
+}
+
+std::string gh_script() {
+  return "#!/bin/sh\n"
+         "[ -x /usr/bin/gh ] && exec /usr/bin/gh \"$@\"\n"
+         "echo \"locki: there are no credentials here; commits arrive on the host's branch by themselves, open pull requests from the host\" >&2\n"
          "exit 1\n";
 }
 

@@ -29,6 +29,7 @@ struct ExecIo {
 struct ExecResult {
   int status = 0;            // 0..255; 128+n when a signal ended it, as a shell says
   bool out_closed = false;   // our `out` or `err` was closed by its reader before the command's end (`| head`)
+  bool silent = false;       // nothing came out of it: with 126 or 127 most likely there was no such program
 };
 
 // The hand on a running exec(). Thread-safe; what is asked before the command runs is delivered once it does. One exec() each.

@@ -60,6 +60,7 @@ void OutputPump::read() {
 }
 
 void OutputPump::take(const net::WebSocket::Data& data) {
+  if (!data.text && !data.bytes.empty()) silent_ = false;
   if (data.text) {
     barrier_ = true;
   } else if (sink_) {

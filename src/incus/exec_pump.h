@@ -58,6 +58,7 @@ class OutputPump {
       : loop_(loop), socket_(socket), target_(target), on_end_(std::move(on_end)), breath_(loop) {}
   Result<> start();
   bool ended() const { return ended_; }
+  bool silent() const { return silent_; }  // not one byte came
 
  private:
   void read();
@@ -77,7 +78,7 @@ class OutputPump {
   std::optional<net::FdStream> sink_;
   std::string writing_, waiting_;
   bool reading_ = false, write_pending_ = false, ended_ = false;
-  bool barrier_ = false;
+  bool barrier_ = false, silent_ = true;
   std::optional<Error> broken_;
 };
 

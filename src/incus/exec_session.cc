@@ -50,6 +50,13 @@ Result<int> exit_status(const json::object& operation) {
   return static_cast<int>(status);
 }
 
+// incusd takes the statuses 126 and 127 for a command that was not there, also when a shell that ran well ends with them.
+std::optional<int> status_of_failure(const Error& error) {
+  if (error.message().ends_with("Command not found")) return 127;
+  if (error.message().ends_with("Command not executable")) return 126;
+  return std::nullopt;
+}
+
 ExecSession::~ExecSession() {
   stop_waiting_.request_stop();
   if (waiter_.joinable()) waiter_.join();
@@ -71,7 +78,8 @@ Result<ExecResult> ExecSession::run(std::string_view instance, std::chrono::mill
   if (failure_) return fail(std::move(*failure_));
   if (!status_) return fail(ErrorKind::kFailed, "the command's session ended early");
   if (!*status_) return fail(std::move(*status_).error());
-  return ExecResult{.status = **status_, .out_closed = out_closed_};
+  const bool silent = output_->silent() && (!errors_ || errors_->silent());
+  return ExecResult{.status = **status_, .out_closed = out_closed_, .silent = silent};
 }
 
 Result<> ExecSession::create(std::string_view instance) {
@@ -209,7 +217,10 @@ void ExecSession::wait_for_status() {
   waiter_ = std::thread([this] {
     WaitOptions wait{.timeout = std::chrono::hours(24 * 365), .stop = stop_waiting_.get_token()};
     auto operation = client_.wait_operation(operation_, wait, false);
-    Result<int> status = operation ? exit_status(*operation) : Result<int>(fail(std::move(operation).error()));
+    Result<int> status = fail(ErrorKind::kFailed, "");
+    if (operation) status = exit_status(*operation);
+    else if (const auto known = status_of_failure(operation.error())) status = *known;
+    else status = fail(std::move(operation).error());
     loop_.post([this, status = std::move(status)]() mutable {
       status_ = std::move(status);
       maybe_done();

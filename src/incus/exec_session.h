@@ -84,6 +84,8 @@ class ExecSession {
 
 // The "return" of a finished exec operation; kFailed when it is none. Pure.
 Result<int> exit_status(const json::object& operation);
+// The status that an exec operation's failure stands for; nullopt when the command could not be run. Pure.
+std::optional<int> status_of_failure(const Error& error);
 // The body of POST …/exec. Pure.
 json::value exec_body(const ExecRequest& request);
 

@@ -260,6 +260,9 @@ Result<> Session::Impl::answer_syncs() {
     stream.send(wire::Barrier{sync.barrier});
   }
   if (!quiet()) return {};
+  if (std::none_of(syncs.begin(), syncs.end(), [](const SyncRequest& sync) { return sync.barrier_done; })) return {};
+  // Who is told that both sides agree may count on it: this very state is in the history, to merge from and to go back to.
+  TRY(record_history(true));
   json::array paths;
   for (const auto& [path, why] : blocked) paths.emplace_back(json::object{{"path", path}, {"text", why.reason}});
   for (const SyncRequest& sync : syncs) {

@@ -249,7 +249,8 @@ Result<> Manager::bring_up(Record& record, const ProgressSink& progress) {
     record.agents.clear();
     TRY(records_.save(record));
   }
-  if (!record.cloned) {
+  const bool cloned_now = !record.cloned;
+  if (cloned_now) {
     TRY_ASSIGN(const auto repository, git::Repository::discover(git_, record.worktree));
     TRY(clone_inside(*client, record, repository, progress));
     record.cloned = true;
@@ -258,6 +259,14 @@ Result<> Manager::bring_up(Record& record, const ProgressSink& progress) {
   }
   TRY_ASSIGN(auto plan, mirror_plan(record, config));
   mirrors_.start(record.id, std::move(plan));
+  // A new clone of a clean worktree is what the host has. Anything else may be behind: what the user does next must not meet old files.
+  const auto repository = git::Repository::discover(git_, record.worktree);
+  const bool new_and_clean = cloned_now && repository && !git::is_dirty(*repository, record.worktree).value_or(true);
+  if (new_and_clean) return {};
+  Phase phase(progress, "mirror", "Bringing the files up to date");
+  if (auto synced = mirrors_.sync(record.id, kSyncTime); !synced) {
+    report(progress, {ProgressEvent::Kind::kWarning, "mirror", "the files inside may be behind: " + synced.error().describe(), std::nullopt});
+  }
   return {};
 }
 
@@ -386,6 +395,8 @@ Result<json::array> Manager::list(const std::string& cwd, bool all) const {
 Result<Record> Manager::start(const Where& where, const ProgressSink& progress) {
   TRY_ASSIGN(Record record, find(where));
   const auto held = lock(record.id);
+  // The user asks for it: a mirror that was closed because the sandbox broke the rules gets another chance.
+  if (mirrors_.status(record.id).state == "closed") mirrors_.stop(record.id);
   TRY(bring_up(record, progress));
   return record;
 }
@@ -483,7 +494,8 @@ Result<> Manager::remove_parts(const Record& record, const RemoveRequest& reques
     // A machine that does not answer keeps the container; sweep() finds it later.
     if (auto client = machine_.incus()) TRY(remove_container(**client, record.instance));
   }
-  auto repository = git::Repository::discover(git_, record.git_dir);
+  auto repository = git::Repository::discover(git_, record.repo);
+  if (!repository) repository = git::Repository::discover(git_, record.worktree);  // "repo" was a worktree that is gone
   if (repository) {
     TRY(git::remove_worktree(*repository, record.worktree));
     if (request.delete_branch) {

@@ -22,6 +22,7 @@ using std::chrono::steady_clock;
 namespace {
 
 constexpr std::size_t kMaxEvents = 100;
+constexpr int kMaxShortLives = 6;
 constexpr std::size_t kMaxLine = 1 << 20;
 
 // The worker's lines. It is our own program, but it lives closest to the sandbox: what it says is bounded and read strictly.
@@ -128,6 +129,7 @@ class Mirrors::Mirror {
 
   void supervise() {
     milliseconds delay(200);
+    int short_lives = 0;
     for (;;) {
       const auto begun = steady_clock::now();
       set_state("starting");
@@ -146,7 +148,12 @@ class Mirrors::Mirror {
       std::unique_lock lock(mutex_);
       status_.state = "failed";
       if (status_.problem.empty()) status_.problem = why;
-      if (steady_clock::now() - begun > std::chrono::seconds(30)) delay = milliseconds(200);
+      if (steady_clock::now() - begun > std::chrono::seconds(30)) {
+        delay = milliseconds(200);
+        short_lives = 0;
+      }
+      // The container or the machine is down: whoever opens the sandbox next starts both, and this with them.
+      if (++short_lives >= kMaxShortLives) break;
       changed_.wait_for(lock, delay, [&] { return stopping_; });
       delay = std::min(delay * 2, milliseconds(10'000));
       if (stopping_) break;
@@ -154,7 +161,7 @@ class Mirrors::Mirror {
     {
       const std::scoped_lock lock(mutex_);
       over_ = true;
-      if (status_.state != "closed") status_.state = "stopped";
+      if (stopping_) status_.state = "stopped";
     }
     changed_.notify_all();
   }
