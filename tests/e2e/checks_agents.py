@@ -67,9 +67,8 @@ def claude_bypass_in_effect(world):
     expect("t1" in world.sh("t1", "cat /etc/claude-code/CLAUDE.md"), "the note does not name the sandbox")
     # What Claude Code itself says it runs with, without the option that locki adds.
     script = "ANTHROPIC_BASE_URL=http://model.locki.internal ANTHROPIC_AUTH_TOKEN=scripted IS_SANDBOX=1 "
-    script += "/opt/locki/agents/bin/claude -p hello --output-format stream-json --verbose </dev/null | head -n 1"
-    probe = world.x("t1", "sh", "-c", script, timeout=300)
-    first = json.loads(probe.text.splitlines()[0])
+    script += "/opt/locki/agents/claude/node_modules/.bin/claude -p hello --output-format stream-json --verbose </dev/null | grep -m 1 permissionMode"
+    first = json.loads(world.sh("t1", script, timeout=300))
     equal(first.get("permissionMode"), "bypassPermissions", "the mode from managed settings alone")
 
 

@@ -18,7 +18,11 @@ def streams_and_status(world):
     ran = world.x("t1", "sh", "-c", "echo to-out; echo to-err >&2; exit 7")
     equal((ran.status, ran.out, ran.err), (7, b"to-out\n", b"to-err\n"), "status, stdout and stderr")
     equal(world.x("t1", "sh", "-c", "kill -9 $$").status, 137, "the status of a killed command")
-    equal(world.x("t1", "/no/such/program").status, 127, "the status of a missing program")
+    ran = world.x("t1", "no-such-program")
+    equal((ran.status, ran.errors), (127, "locki: no-such-program: not found inside\n"), "a missing program")
+    ran = world.x("t1", "sh", "-c", "seq 50000; no-such-program")
+    equal((ran.status, len(ran.out), ran.errors.count("locki")), (127, 288894, 0), "output of a script that ends with 127")
+    equal(world.x("t1", "/etc/passwd").status, 126, "the status of what is no program")
     equal(world.x("t1", "cat").out, b"", "cat of an empty stdin ends")
     equal(world.x("t1", "printf", "%s|", "a b", "", "*", "'", '"', "$HOME", "ü\n").out, "a b||*|'|\"|$HOME|ü\n|".encode(), "arguments")
     times = [world.x("t1", "true").ok().seconds for _ in range(5)]

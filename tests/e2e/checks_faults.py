@@ -148,6 +148,9 @@ def deleted_machine(world):
 def logins_persist(world):
     if "claude" not in world.agents:
         return
+    # The old sandbox was made anew with the machine: its agent and its login are there again.
+    expect("Claude Code" in world.run("claude", "t1", "--", "--version", timeout=1500).ok("claude in the old sandbox").text, "no version in the old sandbox")
+    equal(json.loads(world.sh("t1", "cat ~/.claude/.credentials.json")), LOGIN, "the login in the old sandbox")
     ran = world.run("claude", "t-login", "--", "--version", timeout=1500).ok("claude in a new sandbox of a new machine")
     expect("Claude Code" in ran.text, f"no version: {ran.text}")
     equal(json.loads(world.sh("t-login", "cat ~/.claude/.credentials.json")), LOGIN, "the login in a new sandbox")

@@ -130,8 +130,12 @@ def direct_network_closed(world):
 
 @check
 def machine_is_jailed(world):
-    pid = world.qemu_pid()
-    expect(pid, "no QEMU runs")
+    expect(world.qemu_pid(), "no QEMU runs")
+    jailed(world, world.qemu_pid())
+    jailed(world, world.jail_pid())
+
+
+def jailed(world, pid):
     status = dict(line.split(":\t", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line)
     for key, wanted in (("CapEff", 0), ("CapPrm", 0), ("CapInh", 0), ("CapAmb", 0), ("CapBnd", 0)):
         equal(int(status[key], 16), wanted, key)

@@ -96,6 +96,16 @@ def alive(pid):
         return False
 
 
+def processes():
+    """(pid, parent, name) of all that live."""
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            with contextlib.suppress(OSError, IndexError):
+                name, rest = pathlib.Path(f"/proc/{entry}/stat").read_text().split("(", 1)[1].rsplit(")", 1)
+                if rest.split()[0] != "Z":
+                    yield int(entry), int(rest.split()[1]), name
+
+
 class World:
     """The home directory under test and everything that was started in it."""
 
@@ -240,8 +250,13 @@ class World:
     def daemon_pid(self):
         return self._pid(self.state / "daemon.pid")
 
-    def qemu_pid(self):
+    def jail_pid(self):
         return self._pid(self.state / "vm/run/pid")
+
+    def qemu_pid(self):
+        """The jail's child."""
+        jail = self.jail_pid()
+        return next((pid for pid, parent, name in processes() if parent == jail and name.startswith("qemu")), None) if jail else None
 
     def _pid(self, file):
         try:
@@ -252,16 +267,8 @@ class World:
 
     def workers(self):
         """The mirror workers: children of the daemon."""
-        daemon, found = self.daemon_pid(), []
-        for entry in os.listdir("/proc"):
-            if not entry.isdigit():
-                continue
-            with contextlib.suppress(OSError, IndexError):
-                stat = pathlib.Path(f"/proc/{entry}/stat").read_text().rsplit(")", 1)[1].split()
-                name = pathlib.Path(f"/proc/{entry}/comm").read_text().strip()
-                if int(stat[1]) == daemon and name == "mirror" and stat[0] != "Z":
-                    found.append(int(entry))
-        return found
+        daemon = self.daemon_pid()
+        return [pid for pid, parent, name in processes() if parent == daemon and name == "mirror"]
 
     # ---- the end
 
@@ -273,14 +280,11 @@ class World:
 
     def close(self, keep):
         with contextlib.suppress(Exception):
-            if self.daemon_pid() or self.qemu_pid():
+            if self.daemon_pid() or self.jail_pid():
                 self.run("vm", "stop", "--force", timeout=150)
-        jail = self._parent(self.qemu_pid())
-        for pid in (self.qemu_pid(), self.daemon_pid()):
+        for pid in (self.jail_pid(), self.qemu_pid(), self.daemon_pid()):
             if pid:
                 self._end(pid)
-        if jail and alive(jail):
-            self._end(jail)
         for process in self.started:
             if process.poll() is None:
                 process.kill()
@@ -288,15 +292,6 @@ class World:
             print(f"kept: {self.home}")
         else:
             shutil.rmtree(self.home, ignore_errors=True)
-
-    @staticmethod
-    def _parent(pid):
-        with contextlib.suppress(OSError, IndexError, TypeError):
-            stat = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-            parent = int(stat[1])
-            if pathlib.Path(f"/proc/{parent}/comm").read_text().strip() == "jail":
-                return parent
-        return None
 
     @staticmethod
     def _end(pid):
