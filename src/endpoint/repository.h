@@ -69,5 +69,7 @@ class Repository {
 
 // What `git push`, `git fetch` and friends run for the remote: a script that says in one line how work gets out.
 std::string remote_helper_script();
+// What `gh` runs while it is not installed: the same for pull requests.
+std::string gh_script();
 
 }  // namespace locki::endpoint

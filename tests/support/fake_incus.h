@@ -101,6 +101,11 @@ class FakeExec {
     told = true;
     return operation_answer(id, 200, "", "{\"return\":" + std::to_string(status_) + "}");
   }
+  // The same, for a test that answers by itself.
+  bool told_after_end() {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(1), [&] { return over(); });
+  }
   bool killed() {
     const std::lock_guard lock(mutex_);
     return killed_;

@@ -548,9 +548,13 @@ TEST_F(InitCloneTest, PushSaysInOneLineHowWorkGetsOut) {
     const auto output = sys::run(std::move(spec));
     ASSERT_TRUE(output);
     EXPECT_FALSE(output->exit.ok());
-    EXPECT_EQ(output->err, "locki: commits arrive on the host's branch by themselves; push from the host\n")
+    EXPECT_EQ(output->err, "fatal: remote error: locki: commits arrive on the host's branch by themselves; push from the host\n")
         << words.front();
   }
+  const auto gh = sys::run({.program = temporary_->path() / "bin/gh", .args = {"pr", "create"}, .environment = Repository::environment()});
+  ASSERT_TRUE(gh);
+  EXPECT_FALSE(gh->exit.ok());
+  EXPECT_EQ(gh->err.find('\n'), gh->err.size() - 1) << gh->err;
 }
 
 TEST_F(InitCloneTest, TheProgramIsStatic) {

@@ -291,6 +291,26 @@ TEST_F(Exec, IncusOwnWordsComeFirst) {
   EXPECT_NE(result.error().message().find("Failed attaching"), std::string::npos);
 }
 
+// incusd fails the operation when a command ends with 126 or 127, whoever said so; the output is all there.
+TEST_F(Exec, StatusesThatIncusTakesForItsOwnKeepTheOutput) {
+  fake_.on("GET /1.0/operations/e0/wait", [this](const test::HttpRequest&) {
+    return fake_.running().told_after_end() ? test::operation_answer("e0", 400, "Command not found") : test::operation_answer("e0", 103);
+  });
+  const auto result = client_.run("box", {"/bin/sh", "-c", "head -c 300000 /dev/zero; echo why >&2; exit 127"}, options());
+  ASSERT_TRUE(result) << result.error().describe();
+  EXPECT_EQ(result->status, 127);
+  EXPECT_EQ(result->out.size(), 300000U);
+  EXPECT_EQ(result->err, "why\n");
+  fake_.on("GET /1.0/operations/e0/wait", [this](const test::HttpRequest&) {
+    return fake_.running().told_after_end() ? test::operation_answer("e0", 400, "Command not executable") : test::operation_answer("e0", 103);
+  });
+  ExecControl control;
+  const auto quiet = client_.exec("box", {.argv = {"/bin/sh", "-c", "exit 126"}}, {}, control);
+  ASSERT_TRUE(quiet) << quiet.error().describe();
+  EXPECT_EQ(quiet->status, 126);
+  EXPECT_TRUE(quiet->silent);
+}
+
 TEST_F(Exec, AnAbnormalStatusIsAnError) {
   for (const char* metadata : {R"({"return":-1})", R"({"return":"0"})", R"({"return":1000})", "{}", "null"}) {
     fake_.on("GET /1.0/operations/e0/wait", test::operation_answer("e0", 200, "", metadata));
