@@ -83,7 +83,8 @@ def tail(path, lines):
     try:
         with open(path, "rb") as file:
             file.seek(max(0, os.path.getsize(path) - 65536))
-            return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+            text = "".join(c if c.isprintable() or c == "\n" else "?" for c in file.read().decode(errors="replace"))
+            return "\n".join(text.splitlines()[-lines:])
     except OSError as error:
         return f"({error.strerror})"
 
