@@ -9,8 +9,9 @@ from harness import check, eventually, expect, equal, shortened
 @check
 def allowed_host_passes(world):
     world.sandbox("t1")
-    url = urllib.parse.urlsplit(world.registry)
-    ran = world.x("t1", "curl", "-s", "-S", "-f", "-m", "60", "-o", "/dev/null", "-w", "%{http_code}", f"{world.registry.rstrip('/')}/left-pad")
+    registry = world.registry or world.sh("t1", "npm config get registry").strip()
+    url = urllib.parse.urlsplit(registry)
+    ran = world.x("t1", "curl", "-s", "-S", "-f", "-m", "60", "-o", "/dev/null", "-w", "%{http_code}", f"{registry.rstrip('/')}/left-pad")
     equal(ran.text, "200", f"the configured npm registry ({ran.errors.strip()})")
     log = json.loads(world.run("net", "log", "--json").ok("locki net log").text)
     expect(any(entry.get("host") == url.hostname for entry in log), f"the log does not name {url.hostname}")

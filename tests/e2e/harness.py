@@ -135,10 +135,11 @@ class World:
     def _keep_registry(self, caller):
         """The host's npm registry is part of what is tested; its configuration may be in the caller's home."""
         npm = shutil.which("npm")
-        self.registry = "https://registry.npmjs.org/"
+        self.registry = ""  # the sandbox's npm knows its default
         if npm:
             asked = subprocess.run([npm, "config", "get", "registry"], env={**self.env, "HOME": str(caller)}, capture_output=True, text=True, cwd="/")
-            self.registry = asked.stdout.strip() or self.registry
+            self.registry = asked.stdout.strip()
+        if self.registry:
             (self.home / ".npmrc").write_text(f"registry={self.registry}\n")
 
     def _make_repository(self):
