@@ -155,7 +155,8 @@ class World:
 
     def _start_model(self):
         self.model_log = self.home / "model.jsonl"
-        script = ['printf "by the agent on %s\\n" "$(git branch --show-current)" > agent.txt && echo written',
+        # No command substitution: Gemini CLI refuses it whatever its settings say.
+        script = ["git branch --show-current | sed 's/^/by the agent on /' > agent.txt && echo written",
                   "git add agent.txt && git commit -q -m 'Work of the agent' && echo committed"]
         command = [sys.executable, str(HERE / "model_endpoint.py"), "--log", str(self.model_log)]
         for step in script:
