@@ -282,15 +282,15 @@ class World:
             print(f"---- {title}\n{tail(path, lines)}", flush=True)
 
     def close(self, keep):
+        for process in self.started:
+            if process.poll() is None:
+                process.kill()
         with contextlib.suppress(Exception):
             if self.daemon_pid() or self.jail_pid():
                 self.run("vm", "stop", "--force", timeout=150)
         for pid in (self.jail_pid(), self.qemu_pid(), self.daemon_pid()):
             if pid:
                 self._end(pid)
-        for process in self.started:
-            if process.poll() is None:
-                process.kill()
         if keep:
             print(f"kept: {self.home}")
         else:
