@@ -24,6 +24,7 @@ import checks_manage
 import checks_faults
 
 AGENTS = ("claude", "codex", "gemini")
+DEFAULT = "claude"  # the other two cost ten more minutes under emulation: LOCKI_E2E_AGENTS=claude,codex,gemini
 
 
 class Ended(BaseException):
@@ -42,7 +43,7 @@ def main():
     parser.add_argument("--stop-early", action="store_true", help="end at the first failure")
     parser.add_argument("--keep", action="store_true", help="leave the home directory for looking at")
     options = parser.parse_args()
-    chosen = [name for name in os.environ.get("LOCKI_E2E_AGENTS", ",".join(AGENTS)).split(",") if name]
+    chosen = [name for name in os.environ.get("LOCKI_E2E_AGENTS", DEFAULT).split(",") if name]
     if unknown := set(chosen) - set(AGENTS):
         parser.error(f"LOCKI_E2E_AGENTS: no such agent here: {', '.join(sorted(unknown))}")
 
