@@ -31,6 +31,9 @@ incus::CreateInstance container_definition(const Record& record, const Limits& l
 
 namespace {
 
+// On a machine that is short of everything, Incus' own database misses its ten seconds: the work is sound, so it is asked for again.
+bool missed_its_deadline(const Error& error) { return error.message().find("deadline exceeded") != std::string::npos; }
+
 Result<> prepare(incus::Client& client, const Record& record, const ContainerSetup& setup) {
   TRY_ASSIGN(const std::string endpoint, sys::read_file(setup.endpoint_program));
   TarWriter tar;
@@ -50,14 +53,20 @@ Result<bool> ensure_container(incus::Client& client, const Record& record, const
   TRY_ASSIGN(const bool exists, client.instance_exists(record.instance));
   if (!exists) {
     Phase phase(progress, "container", "Creating the container");
-    TRY(context(client.create_instance(container_definition(record, setup.limits, setup.image_alias)), "while creating the container"));
+    const auto wanted = container_definition(record, setup.limits, setup.image_alias);
+    auto created = client.create_instance(wanted);
+    for (int attempt = 0; attempt < 3 && !created && missed_its_deadline(created.error()); ++attempt) {
+      log::warning("creating {} again: {}", record.instance, created.error().describe());
+      TRY(remove_container(client, record.instance));  // what the attempt left
+      created = client.create_instance(wanted);
+    }
+    TRY(context(std::move(created), "while creating the container"));
   }
   TRY_ASSIGN(const auto instance, client.instance(record.instance));
   if (instance.running()) return !exists;
   Phase phase(progress, "container.start", "Starting the container");
-  // On a machine that is short of everything, Incus' own database misses its ten seconds: the work is sound, so it is asked for again.
   auto started = client.start(record.instance);
-  for (int attempt = 0; attempt < 3 && !started && started.error().message().find("deadline exceeded") != std::string::npos; ++attempt) {
+  for (int attempt = 0; attempt < 3 && !started && missed_its_deadline(started.error()); ++attempt) {
     log::warning("starting {} again: {}", record.instance, started.error().describe());
     started = client.start(record.instance);
   }

@@ -242,7 +242,11 @@ Result<> Manager::bring_up(Record& record, const ProgressSink& progress) {
   TRY_ASSIGN(setup.image_alias, machine_.image_alias());
   record.settled = false;
   TRY(records_.save(record));
-  TRY_ASSIGN(const bool made, ensure_container(*client, record, setup, progress));
+  bool made = false;
+  {
+    const std::scoped_lock one(containers_mutex_);
+    TRY_ASSIGN(made, ensure_container(*client, record, setup, progress));
+  }
   if (made) {
     // What an earlier container held is gone, with the agents' settings in it.
     record.cloned = false;
