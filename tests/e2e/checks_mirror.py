@@ -216,6 +216,10 @@ def both_edit_apart(world):
     agree(world)
     wanted = "".join(["user\n"] + lines[1:27] + ["agent\n"] + lines[28:])
     users = "".join(["user\n"] + lines[1:])
+    # A path that changed under the mirror's hands is held for a moment and looked at again.
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and ((worktree / "merge.txt").read_text() != wanted or world.sh("t1", "cat merge.txt") != wanted):
+        time.sleep(0.5)
     if (worktree / "merge.txt").read_text() == users:
         # Known, and loses nothing: both sides agree on the user's version, and the agent's is in the history.
         equal(world.sh("t1", "cat merge.txt"), users, "the user's file inside")
