@@ -468,7 +468,8 @@ Result<std::size_t> Manager::undo(const Where& where, const std::string& version
 Result<> Manager::refuse_to_lose_work(const RemoveRequest& request, Record& record, const ProgressSink& progress) {
   std::error_code error;
   if (!fs::exists(record.worktree, error)) return {};
-  if (record.cloned && !record.settled) {
+  // "Settled" is about a sandbox at rest: one that is up may have gone on since.
+  if (record.cloned && (!record.settled || is_up(record.id))) {
     TRY(bring_up(record, progress));
     auto synced = mirrors_.sync(record.id, kSyncTime);
     if (!synced) {

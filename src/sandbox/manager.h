@@ -109,6 +109,8 @@ class Manager {
   Result<MirrorPlan> mirror_plan(const Record& record, const Config& config) const;
   Result<> set_up_agent(Record& record, const agents::Agent& agent, const Config& config, const ProgressSink& progress);
   Result<> remove_parts(const Record& record, const RemoveRequest& request, const ProgressSink& progress);
+  // A sandbox that is up is synchronised, and its record says whether that worked. The caller holds its lock.
+  Result<> bring_home(Record& record, const ProgressSink& progress);
   // Containers whose record is gone: a remove while the machine was off, or a crash.
   void sweep();
   Result<Record> find(const Where& where) const;

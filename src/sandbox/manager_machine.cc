@@ -26,6 +26,13 @@ Result<> Manager::start_machine(const ProgressSink& progress) {
   return machine_.ensure(config, progress);
 }
 
+Result<> Manager::bring_home(Record& record, const ProgressSink& progress) {
+  if (!is_up(record.id)) return {};
+  Phase phase(progress, "sync." + record.id, fmt::format("Bringing home what {} did", record.name));
+  record.settled = mirrors_.sync(record.id, std::chrono::seconds(60)).has_value();
+  return records_.save(record);
+}
+
 Result<> Manager::stop_machine(bool force, const ProgressSink& progress) {
   if (!force && sessions() > 0) {
     return fail(ErrorKind::kConflict, fmt::format("{} sandboxes are in use", sessions()), "end those sessions, or: locki vm stop --force");
@@ -33,11 +40,7 @@ Result<> Manager::stop_machine(bool force, const ProgressSink& progress) {
   TRY_ASSIGN(auto records, records_.list());
   for (auto& record : records) {
     const auto held = lock(record.id);
-    if (is_up(record.id)) {
-      Phase phase(progress, "sync." + record.id, fmt::format("Bringing home what {} did", record.name));
-      record.settled = mirrors_.sync(record.id, std::chrono::seconds(60)).has_value();
-      TRY(records_.save(record));
-    }
+    TRY(bring_home(record, progress));
     mirrors_.stop(record.id);
   }
   return machine_.stop(progress);
@@ -49,11 +52,7 @@ Result<> Manager::nothing_to_lose(const ProgressSink& progress) {
   std::vector<std::string> unsettled;
   for (auto& record : records) {
     const auto held = lock(record.id);
-    if (is_up(record.id)) {
-      Phase phase(progress, "sync." + record.id, fmt::format("Bringing home what {} did", record.name));
-      record.settled = mirrors_.sync(record.id, std::chrono::seconds(60)).has_value();
-      TRY(records_.save(record));
-    }
+    TRY(bring_home(record, progress));
     if (record.cloned && !record.settled) unsettled.push_back(record.name);
   }
   if (unsettled.empty()) return {};
