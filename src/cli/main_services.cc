@@ -1,6 +1,6 @@
 #include "cli/main_services.h"
 
-#include <mutex>
+#include <functional>
 
 #include "daemon/server.h"
 #include "incus/client.h"
@@ -11,13 +11,20 @@ namespace {
 
 class DaemonCaller : public Caller {
  public:
-  explicit DaemonCaller(daemon::Client client) : client_(std::move(client)) {}
+  using Connect = std::function<Result<daemon::Client>()>;
+  DaemonCaller(daemon::Client client, Connect again) : client_(std::move(client)), again_(std::move(again)) {}
   Result<daemon::Reply> call(std::string_view method, json::object params, const ProgressSink& progress) override {
+    // These may be asked twice (opening brings up what is not up yet), so the user need not hear of a daemon that died meanwhile.
+    const bool twice = again_ && (method == "sandbox.open" || method == "incus.connect");
+    auto reply = client_.call(method, params, progress);
+    if (reply || !client_.lost() || !twice) return reply;
+    TRY_ASSIGN(client_, again_());
     return client_.call(method, std::move(params), progress);
   }
 
  private:
   daemon::Client client_;
+  Connect again_;
 };
 
 class IncusExecution : public Execution {
@@ -41,11 +48,11 @@ class RealServices : public Services {
 
   Result<std::unique_ptr<Caller>> connect() override {
     TRY_ASSIGN(auto client, daemon::Client::connect(paths_, installation_));
-    return std::make_unique<DaemonCaller>(std::move(client));
+    return std::make_unique<DaemonCaller>(std::move(client), [this] { return daemon::Client::connect(paths_, installation_); });
   }
   Result<std::unique_ptr<Caller>> connect_existing() override {
     TRY_ASSIGN(auto client, daemon::Client::connect_existing(paths_));
-    return std::make_unique<DaemonCaller>(std::move(client));
+    return std::make_unique<DaemonCaller>(std::move(client), nullptr);
   }
   Result<std::unique_ptr<Execution>> execution(const OpenedSandbox& sandbox) override {
     net::TlsConfig tls;
@@ -54,8 +61,9 @@ class RealServices : public Services {
     TRY_ASSIGN(tls.pinned_server_cert_pem, sys::read_file(sandbox.server_cert, 1 << 20));
     // The daemon hands out connected streams, one a call; it never sees what goes over them.
     const auto connect = [this]() -> Result<sys::Fd> {
-      TRY_ASSIGN(auto client, daemon::Client::connect_existing(paths_));
-      TRY_ASSIGN(auto reply, client.call("incus.connect", {}));
+      TRY_ASSIGN(auto client, daemon::Client::connect(paths_, installation_));
+      DaemonCaller caller(std::move(client), [this] { return daemon::Client::connect(paths_, installation_); });
+      TRY_ASSIGN(auto reply, caller.call("incus.connect", {}, {}));
       if (reply.fds.size() != 1) return fail(ErrorKind::kProtocol, "the daemon did not hand over a connection to the virtual machine");
       return std::move(reply.fds.front());
     };

@@ -92,10 +92,14 @@ Result<Client> Client::connect(const sys::Paths& paths, const sys::Installation&
 }
 
 Result<Reply> Client::call(std::string_view method, json::object params, const ProgressSink& progress) {
-  TRY(context(channel_.write({{"method", method}, {"params", std::move(params)}}), "while asking the daemon"));
+  if (auto asked = channel_.write({{"method", method}, {"params", std::move(params)}}); !asked) {
+    lost_ = true;
+    return fail(std::move(asked).error().with_context("while asking the daemon"));
+  }
   for (;;) {
     auto line = channel_.read();
     if (!line) {
+      lost_ = true;
       return fail(std::move(line).error().with_context(fmt::format("while the daemon did {}", method)).with_hint("try again: the daemon starts anew and repairs"));
     }
     if (const auto* event = json::object_or_null(line->object, "event")) {

@@ -29,10 +29,13 @@ class Client {
   static Result<Client> connect_existing(const sys::Paths& paths);
 
   Result<Reply> call(std::string_view method, json::object params, const ProgressSink& progress = {});
+  // True once the connection broke under a call: the daemon died. Another connect() starts a new one.
+  bool lost() const { return lost_; }
 
  private:
   explicit Client(Channel channel) : channel_(std::move(channel)) {}
   Channel channel_;
+  bool lost_ = false;
 };
 
 }  // namespace locki::daemon

@@ -28,15 +28,15 @@ def killed_command(world):
 def killed_daemon(world):
     worktree = world.sandbox("t1")
     machine, daemon = world.qemu_pid(), world.daemon_pid()
-    session = world.begin("x", "t1", "--", "sh", "-c", "sleep 3; echo while-away > while-away.txt; sleep 4; echo still-here", stdout=subprocess.PIPE,
-                          stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
-    time.sleep(1.5)
+    session = world.begin("x", "t1", "--", "sh", "-c", "echo up; sleep 3; echo while-away > while-away.txt; sleep 4; echo still-here",
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    equal(session.stdout.readline(), b"up\n", "the session's beginning")
     workers = world.workers()
     os.kill(daemon, signal.SIGKILL)
     eventually(lambda: not any(alive(pid) for pid in workers), "the workers end with their daemon", timeout=15, every=0.2)
     # The session does not go through the daemon: it lives on.
-    out, _ = session.communicate(timeout=60)
-    equal((session.returncode, out), (0, b"still-here\n"), "the session that ran meanwhile")
+    out, err = session.communicate(timeout=60)
+    equal((session.returncode, out, err), (0, b"still-here\n", b""), "the session that ran meanwhile")
     ran = world.x("t1", "echo", "back", timeout=120).ok("the next command")
     world.notes.append(f"next command {ran.seconds:.1f} s")
     expect(world.daemon_pid() not in (None, daemon), "no new daemon")
@@ -49,8 +49,22 @@ def killed_daemon(world):
 
 
 @check
+def killed_daemon_while_opening(world):
+    """A command that is not through its beginning yet takes the next daemon."""
+    world.sandbox("t1")
+    world.x("t1", "true").ok("before")
+    daemon = world.daemon_pid()
+    session = world.begin("x", "t1", "--", "echo", "through", stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    time.sleep(0.02)
+    os.kill(daemon, signal.SIGKILL)
+    out, err = session.communicate(timeout=120)
+    equal((session.returncode, out), (0, b"through\n"), f"the command (it said {err!r})")
+
+
+@check
 def killed_worker(world):
     worktree = world.sandbox("t1")
+    world.x("t1", "true").ok("before")  # which starts the mirror if the last check left none
     before = world.workers()
     expect(before, "no worker runs")
     for pid in before:
