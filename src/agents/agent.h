@@ -49,6 +49,8 @@ struct Agent {
   // What npm takes behind the @: a version, a range or a tag. Empty leaves the choice to npm, which from version 11 on prefers a version that
   // says it runs on the Node.js at hand; "latest" takes the newest whatever it says, which suits native programs.
   std::string version;
+  // Optional packages that npm is not to fetch: variants for another C library, which Debian's npm 9 cannot tell apart.
+  std::vector<std::string> skip;
   bool install_scripts = false;  // run the packages' install scripts (in the builder container)
   std::string program;  // its name in node_modules/.bin
   std::vector<std::string> bypass_args;   // come before the user's

@@ -62,11 +62,12 @@ std::string program_in(const std::string& directory, const Agent& agent) {
 
 std::string program_path(const Agent& agent) { return program_in(in_store(agent.name), agent); }
 
-std::vector<Command> install_plan(const Agent& agent, const std::string& generation) {
+InstallPlan install_plan(const Agent& agent, const std::string& generation) {
   const std::string generations = in_store("generations/" + agent.name);
   const std::string directory = generations + "/" + generation;
   const std::string link = in_store(agent.name);
   const std::string next_link = in_store(fmt::format(".{}.next", agent.name));
+  const auto command = [&](std::vector<std::string> argv, std::string input = "") { return Command{std::move(argv), agent.environment, "/", std::move(input)}; };
 
   std::vector<std::string> npm = {"/usr/bin/npm", "install", "--prefix", directory, "--omit=dev", "--no-fund", "--no-audit",
                                   "--no-progress", "--no-update-notifier"};
@@ -74,28 +75,31 @@ std::vector<Command> install_plan(const Agent& agent, const std::string& generat
   if (!agent.install_scripts) npm.push_back("--ignore-scripts");
   npm.push_back(agent.version.empty() ? agent.package : agent.package + "@" + agent.version);
 
-  std::vector<std::string> version = {program_in(directory, agent)};
-  version.insert(version.end(), agent.version_args.begin(), agent.version_args.end());
+  // An optional package of a version that does not exist is passed over in silence: hundreds of megabytes that nobody runs.
+  json::object package = {{"private", true}};
+  json::object overrides;
+  for (const auto& name : agent.skip) overrides[name] = "0.0.0-none";
+  if (!overrides.empty()) package["overrides"] = std::move(overrides);
 
-  const std::vector<std::vector<std::string>> steps = {
+  InstallPlan plan;
+  plan.install = {
       // Each by name: readable by all, whatever the umask.
-      {"/usr/bin/install", "-d", "-m", "0755", std::string(kStore), in_store("generations"), generations, directory},
-      npm,
-      // Debian's npm 9 does not know the "libc" of optional packages and installs those for musl too: hundreds of megabytes.
-      {"/usr/bin/find", directory + "/node_modules", "-mindepth", "1", "-maxdepth", "2", "-type", "d", "(", "-name", "*-linux-*-musl",
-       "-o", "-name", "*-linuxmusl-*", ")", "-prune", "-exec", "/usr/bin/rm", "-rf", "{}", "+"},
+      command({"/usr/bin/install", "-d", "-m", "0755", std::string(kStore), in_store("generations"), generations, directory}),
+      command({"/usr/bin/dd", "status=none", "of=" + directory + "/package.json"}, json::serialize(package)),
+      command(std::move(npm)),
       // Whatever the umask and the packages' own modes: every sandbox can read it.
-      {"/usr/bin/chmod", "-R", "u+rwX,go+rX,go-w", directory},
-      version,
-      // The one that goes out of use counts from today.
-      {"/usr/bin/touch", "-c", link},
-      {"/usr/bin/ln", "-sfn", fmt::format("generations/{}/{}", agent.name, generation), next_link},
-      {"/usr/bin/mv", "-Tf", next_link, link},
-      {"/usr/bin/find", generations, "-mindepth", "1", "-maxdepth", "1", "!", "-name", generation, "-mtime", "+7", "-exec", "/usr/bin/rm",
-       "-rf", "{}", "+"},
+      command({"/usr/bin/chmod", "-R", "u+rwX,go+rX,go-w", directory}),
   };
-  std::vector<Command> plan;
-  for (const auto& argv : steps) plan.push_back({argv, agent.environment, "/"});
+  plan.version = command({program_in(directory, agent)});
+  plan.version.argv.insert(plan.version.argv.end(), agent.version_args.begin(), agent.version_args.end());
+  plan.activate = {
+      // The one that goes out of use counts from today.
+      command({"/usr/bin/touch", "-c", link}),
+      command({"/usr/bin/ln", "-sfn", fmt::format("generations/{}/{}", agent.name, generation), next_link}),
+      command({"/usr/bin/mv", "-Tf", next_link, link}),
+      command({"/usr/bin/find", generations, "-mindepth", "1", "-maxdepth", "1", "!", "-name", generation, "-mtime", "+7", "-exec", "/usr/bin/rm",
+               "-rf", "{}", "+"}),
+  };
   return plan;
 }
 

@@ -26,17 +26,23 @@ struct Command {
   std::vector<std::string> argv;  // argv[0] is an absolute path in the container
   std::map<std::string, std::string> environment;  // to add to the container's own (proxy, CA, PATH, HOME)
   std::string directory = "/";
+  std::string input;  // for its standard input
 };
 
 // The agent's program, in the store.
 std::string program_path(const Agent& agent);
 
-// Commands for the builder container, to run one after the other; each must exit with 0. `generation` names this installation: a short
+// Commands for the builder container, to run one after the other; each must exit with 0; `version` prints it. `generation` names this installation: a short
 // word of letters, digits and '-' that was not used before. The agent is installed into generations/NAME/GENERATION, asked for its
 // version, and only then does the link NAME move (atomically) to it: an interrupted or failed update leaves the old one in use, and
 // an agent that runs keeps its files. Generations unused for a week are removed. Registry, proxy and CA come from the container's
 // environment and npm configuration. One updater at a time: the caller holds a lock.
-std::vector<Command> install_plan(const Agent& agent, const std::string& generation);
+struct InstallPlan {
+  std::vector<Command> install;
+  Command version;
+  std::vector<Command> activate;
+};
+InstallPlan install_plan(const Agent& agent, const std::string& generation);
 // Prints the version of what is installed; it cannot be executed (status 126 or 127) when nothing is.
 Command version_command(const Agent& agent);
 

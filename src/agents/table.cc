@@ -222,6 +222,7 @@ Result<bool> overlay(const fs::path& file, const toml::table& table, Agent& agen
   TRY(reader.string("title", agent.title));
   TRY(reader.string("package", agent.package));
   TRY(reader.string("version", agent.version));
+  TRY(reader.strings("skip", agent.skip));
   TRY(reader.boolean("install_scripts", agent.install_scripts));
   TRY(reader.string("program", agent.program));
   TRY(reader.strings("bypass_args", agent.bypass_args));

@@ -106,6 +106,9 @@ Result<> check_agent(const Agent& agent) {
   TRY(check_name(agent.name));
   if (agent.title.empty() || has_control_bytes(agent.title)) return bad("title", agent.title, "is missing");
   if (!is_package(agent.package)) return bad("package", agent.package, "must be the name of an npm package");
+  for (const auto& name : agent.skip) {
+    if (!is_package(name)) return bad("skip", name, "must be the name of an npm package");
+  }
   if (!is_version(agent.version)) return bad("version", agent.version, "must be a version or a tag");
   if (!is_word(agent.program)) return bad("program", agent.program, "must be the name of a program of the package");
   TRY(check_arguments("bypass_args", agent.bypass_args));

@@ -37,18 +37,20 @@ Result<std::string> install_in_builder(incus::Client& client, const agents::Agen
   unpack.input = setup.archive;
   TRY(client.run_ok(kBuilder, {"/usr/bin/tar", "-x", "-C", "/"}, unpack));
   phase.update(fmt::format("Installing {} from npm", agent.title));
-  std::string version;
-  const auto plan = agents::install_plan(agent, random_hex(6));
-  for (const auto& step : plan) {
+  const auto run = [&](const agents::Command& step) {
     incus::RunOptions options;
     options.environment = setup.environment;
     for (const auto& [key, value] : step.environment) options.environment[key] = value;
     options.cwd = step.directory;
     options.timeout = std::chrono::minutes(30);
-    TRY_ASSIGN(std::string out, client.run_ok(kBuilder, step.argv, options));
-    if (&step == &plan.back() - 1) version = printable(trim(out), 100);
-  }
-  return version;
+    options.input = step.input;
+    return client.run_ok(kBuilder, step.argv, options);
+  };
+  const auto plan = agents::install_plan(agent, random_hex(6));
+  for (const auto& step : plan.install) TRY(run(step));
+  TRY_ASSIGN(const std::string version, run(plan.version));
+  for (const auto& step : plan.activate) TRY(run(step));
+  return printable(trim(version), 100);
 }
 
 }  // namespace

@@ -21,13 +21,17 @@ const fs::path kGolden = fs::path(LOCKI_SOURCE_DIR) / "tests/golden/agents";
 std::string shown(const Command& command) {
   std::string out = "in " + command.directory + ":";
   for (const auto& word : command.argv) out += " " + json::serialize(json::value(boost::json::string_view(word)));
+  if (!command.input.empty()) out += "\n  input: " + command.input;
   return out + "\n";
 }
 
 std::string everything(const Agent& agent, const std::string& note) {
   const SandboxContext context{"fix-tests", "fix-tests", "/home/ann/.local/share/locki/worktrees/it's \"x\"/fix-tests", "/root", "root"};
   std::string out = "# install\n";
-  for (const auto& step : install_plan(agent, "g1")) out += shown(step);
+  const auto plan = install_plan(agent, "g1");
+  for (const auto& step : plan.install) out += shown(step);
+  out += shown(plan.version);
+  for (const auto& step : plan.activate) out += shown(step);
   out += "\n# run\n" + shown(version_command(agent)) + shown(command(agent, context, {"-p", "do it; $HOME"}));
   out += "\n# environment\n";
   for (const auto& [name, value] : command(agent, context, {}).environment) out += name + "=" + value + "\n";

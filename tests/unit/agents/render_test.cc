@@ -93,14 +93,18 @@ TEST(Command, BypassComesBeforeTheUsersWordsWhichStayWhole) {
 
 TEST(InstallPlan, LeavesTheLinkAloneUntilTheNewOneHasShownItsVersion) {
   const auto plan = install_plan(agent_with({}), "g7");
-  std::size_t version = plan.size(), link = plan.size();
-  for (std::size_t i = 0; i < plan.size(); ++i) {
-    if (plan[i].argv[0] == "/opt/locki/agents/generations/some/g7/node_modules/.bin/some") version = i;
-    if (plan[i].argv.back() == "/opt/locki/agents/some") link = i;
-    EXPECT_EQ(plan[i].argv[0].front(), '/');
-  }
-  EXPECT_LT(version, link);
-  EXPECT_LT(link, plan.size());
+  EXPECT_EQ(plan.version.argv[0], "/opt/locki/agents/generations/some/g7/node_modules/.bin/some");
+  for (const auto& step : plan.install) EXPECT_NE(step.argv.back(), "/opt/locki/agents/some");
+  EXPECT_TRUE(std::any_of(plan.activate.begin(), plan.activate.end(), [](const Command& step) { return step.argv.back() == "/opt/locki/agents/some"; }));
+}
+
+TEST(InstallPlan, NamesWhatNpmIsNotToFetch) {
+  Agent agent = agent_with({});
+  agent.skip = {"@some/linux-x64-musl"};
+  const auto plan = install_plan(agent, "g7");
+  const auto written = std::find_if(plan.install.begin(), plan.install.end(), [](const Command& step) { return !step.input.empty(); });
+  ASSERT_NE(written, plan.install.end());
+  EXPECT_EQ(written->input, R"({"private":true,"overrides":{"@some/linux-x64-musl":"0.0.0-none"}})");
 }
 
 class Login : public testing::Test {
