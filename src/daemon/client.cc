@@ -22,7 +22,7 @@ std::map<std::string, std::string> daemon_environment() {
   auto environment = sys::clean_environment();
   for (const char* name : {"USER", "LOGNAME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR", "TZ",
                            "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "GIT_AUTHOR_NAME",
-                           "GIT_AUTHOR_EMAIL", "LOCKI_LOG"}) {
+                           "GIT_AUTHOR_EMAIL", "LOCKI_LOG", "LOCKI_FAULT"}) {
     if (const char* value = std::getenv(name)) environment[name] = value;
   }
   return environment;

@@ -105,7 +105,7 @@ const std::map<std::string, Handler, std::less<>>& table() {
          return Reply{{{"freed_bytes", freed}}, {}};
        }},
       {"vm.suspend",
-       [](const Call&) -> Result<Reply> { return fail(ErrorKind::kUnavailable, "suspending the machine is not there yet", "locki vm stop ends it in good order"); }},
+       [](const Call& c) { return reply(c.manager.suspend_machine(c.flag("force"), c.progress)); }},
       {"sandbox.open", open},
       {"sandbox.new", [](const Call& c) { return reply(c.manager.create(c.where(), c.text("from"), c.progress)); }},
       {"sandbox.list", [](const Call& c) { return reply("sandboxes", c.manager.list(c.text("cwd"), c.flag("all"))); }},

@@ -77,7 +77,16 @@ Error explain_failure(std::string_view messages, const sys::Exit& exit) {
   const auto says = [&](std::string_view text) { return messages.find(text) != std::string_view::npos; };
   std::string tail;
   const auto lines = split_lines(messages);
-  for (std::size_t i = lines.size() > 8 ? lines.size() - 8 : 0; i < lines.size(); ++i) tail += "\n  " + printable(lines[i], 300);
+  const std::size_t last = lines.size() > 8 ? lines.size() - 8 : 0;
+  // What failed may stand far above: mmdebstrap repeats the whole hook after it.
+  std::size_t shown = 0;
+  for (std::size_t i = 0; i < last && shown < 6; ++i) {
+    const bool telling = lines[i].find(": not found") != std::string::npos || lines[i].find("No such file or directory") != std::string::npos ||
+                         lines[i].starts_with("E: ") || lines[i].starts_with("Err:");
+    if (telling) tail += "\n  " + printable(lines[i], 300);
+    shown += telling ? 1 : 0;
+  }
+  for (std::size_t i = last; i < lines.size(); ++i) tail += "\n  " + printable(lines[i], 300);
   const auto with = [&](ErrorKind kind, std::string what, std::string hint) { return Error(kind, std::move(what) + tail).with_hint(std::move(hint)); };
   if (says("No space left on device")) return with(ErrorKind::kNoSpace, "the disk is full", "free some space and try again: it goes on where it was");
   if (says("Temporary failure resolving") || says("Could not resolve") || says("Connection timed out") || says("Could not connect") || says("Network is unreachable")) {

@@ -84,7 +84,11 @@ Result<> Machine::boot(const Config& config, const ProgressSink& progress) {
                       {"locki.server.key", server_identity.key_pem}};
   TRY_ASSIGN(spec.accelerator, vm::accelerator_choice_from(config.vm.accelerator));
   Phase phase(progress, "vm.boot", "Starting the virtual machine");
-  TRY(driver_->start(spec, progress));
+  TRY_ASSIGN(const vm::Started started, driver_->start(spec, progress));
+  if (!started.gave_up.empty()) {
+    report(progress, {ProgressEvent::Kind::kWarning, "vm.resume", "the suspended machine is started anew, without what ran in it: " + printable(started.gave_up), std::nullopt});
+  }
+  resumed_ = started.resumed && started.label == provision_id(roots_->image);
   auto status = driver_->status();
   if (status && !status->accelerator_note.empty()) {
     report(progress, {ProgressEvent::Kind::kWarning, "vm.accelerator", "no hardware acceleration, everything is slower: " + status->accelerator_note, std::nullopt});
@@ -163,7 +167,7 @@ Result<> Machine::ensure(const Config& config, const ProgressSink& progress) {
   }
   TRY(open_gate(config));
   TRY(wait_for_incus(progress));
-  TRY(provision_once(config, progress));
+  if (!resumed_) TRY(provision_once(config, progress));
   ready_ = true;
   return {};
 }
@@ -177,12 +181,27 @@ Result<> Machine::stop(const ProgressSink& progress) {
   return driver_->stop(std::chrono::seconds(90));
 }
 
+Result<> Machine::suspend(const ProgressSink& progress) {
+  const std::scoped_lock lock(mutex_);
+  if (!running()) return fail(ErrorKind::kUnavailable, "the virtual machine is not running");
+  Phase phase(progress, "vm.suspend", "Putting the virtual machine to sleep");
+  const std::string label = ready_ && roots_ ? provision_id(roots_->image) : "";
+  const auto client = std::atomic_exchange(&client_, std::shared_ptr<incus::Client>());
+  if (auto suspended = driver_->suspend(label); !suspended) {
+    if (driver_->alive()) std::atomic_store(&client_, client);
+    return fail(std::move(suspended).error());
+  }
+  ready_ = false;
+  return {};
+}
+
 Result<> Machine::remove(const ProgressSink& progress) {
   const std::scoped_lock lock(mutex_);
   Phase phase(progress, "vm.delete", "Deleting the virtual machine");
   ready_ = false;
   std::atomic_store(&client_, std::shared_ptr<incus::Client>());
   TRY(driver_->kill());
+  TRY(driver_->forget());
   return sys::remove_tree(data_disk());
 }
 

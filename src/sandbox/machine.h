@@ -33,6 +33,8 @@ class Machine {
   // Running, incusd answers, everything in it is there. Cheap when it is so already.
   Result<> ensure(const Config& config, const ProgressSink& progress);
   Result<> stop(const ProgressSink& progress);
+  // Everything in it sleeps until the next ensure(). kUnavailable when it does not run.
+  Result<> suspend(const ProgressSink& progress);
   // The data disk too, and with it what every sandbox holds inside. The roots and the agent logins stay.
   Result<> remove(const ProgressSink& progress);
   Result<json::object> status(const Config& config);
@@ -75,6 +77,7 @@ class Machine {
   std::vector<std::string> agent_hosts_;
   std::optional<Roots> roots_;
   bool ready_ = false;      // provisioned since the last start
+  bool resumed_ = false;    // the last start woke a machine that was provisioned as this build does it
   std::mutex mutex_;        // of the machine's life: start, stop, what is above
   std::mutex agents_mutex_;  // one builder container at a time
 };

@@ -82,6 +82,8 @@ class Manager {
   Result<> start_machine(const ProgressSink& progress);
   // Sandboxes are brought to rest first; kConflict while sessions are open, unless forced.
   Result<> stop_machine(bool force, const ProgressSink& progress);
+  // With everything that runs in it; the next command wakes it. kConflict while sessions are open, unless forced.
+  Result<> suspend_machine(bool force, const ProgressSink& progress);
   // kConflict names the sandboxes whose work is not all here.
   Result<> nothing_to_lose(const ProgressSink& progress);
   Result<> delete_machine(const ProgressSink& progress);
@@ -111,6 +113,8 @@ class Manager {
   Result<> remove_parts(const Record& record, const RemoveRequest& request, const ProgressSink& progress);
   // A sandbox that is up is synchronised, and its record says whether that worked. The caller holds its lock.
   Result<> bring_home(Record& record, const ProgressSink& progress);
+  // All mirrors come to rest, with both sides agreed as far as that goes.
+  Result<> rest(bool force, std::string_view remedy, const ProgressSink& progress);
   // Containers whose record is gone: a remove while the machine was off, or a crash.
   void sweep();
   Result<Record> find(const Where& where) const;

@@ -33,17 +33,25 @@ Result<> Manager::bring_home(Record& record, const ProgressSink& progress) {
   return records_.save(record);
 }
 
-Result<> Manager::stop_machine(bool force, const ProgressSink& progress) {
-  if (!force && sessions() > 0) {
-    return fail(ErrorKind::kConflict, fmt::format("{} sandboxes are in use", sessions()), "end those sessions, or: locki vm stop --force");
-  }
+Result<> Manager::rest(bool force, std::string_view remedy, const ProgressSink& progress) {
+  if (!force && sessions() > 0) return fail(ErrorKind::kConflict, fmt::format("{} sandboxes are in use", sessions()), std::string(remedy));
   TRY_ASSIGN(auto records, records_.list());
   for (auto& record : records) {
     const auto held = lock(record.id);
     TRY(bring_home(record, progress));
     mirrors_.stop(record.id);
   }
+  return {};
+}
+
+Result<> Manager::stop_machine(bool force, const ProgressSink& progress) {
+  TRY(rest(force, "end those sessions, or: locki vm stop --force", progress));
   return machine_.stop(progress);
+}
+
+Result<> Manager::suspend_machine(bool force, const ProgressSink& progress) {
+  TRY(rest(force, "end those sessions, or: locki vm suspend --force", progress));
+  return machine_.suspend(progress);
 }
 
 Result<> Manager::nothing_to_lose(const ProgressSink& progress) {

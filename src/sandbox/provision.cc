@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/hash.h"
 #include "sys/file.h"
 
 namespace locki::sandbox {
@@ -83,6 +84,17 @@ Result<> import_sandbox_image(incus::Client& client, const ImageFiles& image, co
 }
 
 }  // namespace
+
+std::string provision_id(const ImageFiles& image) {
+  std::string all = image.alias;
+  for (const auto& part : {pool_definition(), network_definition(), profile_definition()}) {
+    for (const auto& [key, value] : part.config) all += "\n" + key + "=" + value;
+    for (const auto& [name, device] : part.devices) {
+      for (const auto& [key, value] : device) all += "\n" + name + "." + key + "=" + value;
+    }
+  }
+  return hash_of(all).to_hex();
+}
 
 Result<> provision(incus::Client& client, const ImageFiles& image, const ProgressSink& progress) {
   TRY_ASSIGN(const auto pool, client.storage_pool(kPool));

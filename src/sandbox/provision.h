@@ -33,6 +33,9 @@ struct ImageFiles {
   std::string alias;               // "sandbox-KEY": content-addressed
 };
 
+// Of all that provision() makes: a machine that was suspended with the same id needs none of it again.
+std::string provision_id(const ImageFiles& image);
+
 Result<> provision(incus::Client& client, const ImageFiles& image, const ProgressSink& progress);
 
 }  // namespace locki::sandbox

@@ -28,7 +28,7 @@ struct VmFiles {
   std::string id;                      // content id of all of them together: what a probe or a snapshot is valid for
 };
 
-// The life of the machine (built → golden → running ⇄ suspended). Suspending is not implemented yet: no driver reports kGolden or kSuspended.
+// The life of the machine (built → golden → running ⇄ suspended).
 enum class State {
   kBuilt,      // nothing runs; the next start is an ordinary boot
   kGolden,     // nothing runs; a start resumes the state that `vm build` left
@@ -65,6 +65,17 @@ struct VmSpec {
   AcceleratorChoice accelerator = AcceleratorChoice::kAuto;
 };
 
+// How a start went.
+struct Started {
+  bool resumed = false;
+  std::string label;   // what suspend() was given; when resumed
+  std::string gave_up; // why a suspended machine was not resumed but booted: for people; empty when there was none
+};
+
+struct Suspended {
+  std::uint64_t bytes = 0;  // that the memory image holds on the host's disk
+};
+
 struct Status {
   State state = State::kBuilt;
   // Only while running:
@@ -77,6 +88,8 @@ struct Status {
   std::chrono::seconds uptime{0};
   std::string files_id;                // VmFiles::id it was started with
   std::string problem;                 // why the guest does not run although the VMM does (host disk full, …); empty when it does
+  // Only while suspended:
+  std::uint64_t suspended_bytes = 0;   // that the memory image holds on the host's disk
   // Always:
   std::uint64_t disk_in_use = 0;       // bytes that the data disk holds on the host; 0 when there is none
   std::uint64_t disk_size = 0;
@@ -99,7 +112,13 @@ class VmDriver {
 
   // Returns when the VMM runs and the guest is booting; whether Incus answers is for the caller to find out (connect, and alive()
   // between attempts). kExists when it runs already; kNoSpace; kPermission with a remedy when the host refuses the jail.
-  virtual Result<> start(const VmSpec& spec, const ProgressSink& progress) = 0;
+  // A suspended machine is resumed if it fits the spec, and its saved memory is used up by that whatever comes of it.
+  virtual Result<Started> start(const VmSpec& spec, const ProgressSink& progress) = 0;
+  // Puts the running machine to sleep with everything in it; nothing of it runs afterwards. Connections of connect() and listen() end.
+  // On an error it runs on, unless alive() says otherwise. `label` is the caller's, and comes back with the start.
+  virtual Result<Suspended> suspend(const std::string& label) = 0;
+  // Gives up a suspended state: the next start is an ordinary boot. None is fine.
+  virtual Result<> forget() = 0;
   // Asks the guest to power off, after the grace time ends the VMM, and kills what is still there. Not running is fine.
   virtual Result<> stop(std::chrono::milliseconds grace) = 0;
   // At once; nothing of it is left afterwards. Not running is fine. Interrupts a stop() that waits.

@@ -3,9 +3,8 @@
 set -eu
 root=$1
 version=$(ls "$root/usr/lib/modules")
-modules=$root/usr/lib/modules/$version
 # Unpacking modules once here saves doing so at each boot.
-find "$modules" -name '*.ko.xz' -exec xz -d {} +
+chroot "$root" busybox find "/usr/lib/modules/$version" -name '*.ko.xz' -exec busybox unxz {} +
 chroot "$root" depmod -a "$version"
 tree=$root/tmp/initrd
 mkdir -p "$tree/bin" "$tree/modules" "$tree/proc" "$tree/sys" "$tree/dev" "$tree/run" "$tree/system" "$tree/root"

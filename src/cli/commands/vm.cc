@@ -84,7 +84,7 @@ Command vm_command() {
                        action("build", "build the systems it runs on, without starting it", "vm.build", "the virtual machine is built"),
                        action("start", "start it", "vm.start", "the virtual machine is running"),
                        action("stop", "bring all work home and shut it down", "vm.stop", "the virtual machine is stopped", {force}),
-                       action("suspend", "put it to sleep with everything in it", "vm.suspend", "the virtual machine is suspended"),
+                       action("suspend", "put it to sleep with everything in it", "vm.suspend", "the virtual machine is suspended", {force}),
                        action("delete", "delete it with all sandboxes' disks; branches and worktrees stay", "vm.delete", "the virtual machine is deleted",
                               {{"-f,--force", "", "even when work inside is lost"}}),
                        action("prune", "delete what is no longer needed from its disk and the cache", "vm.prune", "pruned")}};

@@ -57,6 +57,8 @@ std::vector<std::string> qemu_arguments(const QemuConfig& config) {
   add(words, network(config.guest_ports));
   // Memory that the guest frees goes back to the host.
   add(words, {"-device", "virtio-balloon-pci,free-page-reporting=on,deflate-on-oom=on", "-device", "virtio-rng-pci"});
+  // A resumed machine sees another id than before, and draws new randomness.
+  add(words, {"-device", "vmgenid,guid=auto"});
   add(words, {"-device", "virtio-serial-pci", "-chardev", fmt::format("socket,id=agent,fd={},server=on,wait=off", config.agent_fd),
               "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0"});
   add(words, {"-chardev", fmt::format("socket,id=qmp,fd={},server=on,wait=off", config.qmp_fd), "-mon", "chardev=qmp,mode=control"});

@@ -62,10 +62,19 @@ bool Qmp::keep_event(const json::object& object) {
 }
 
 Result<json::value> Qmp::execute(std::string_view command, json::object arguments, Milliseconds timeout) {
+  return run(command, std::nullopt, std::move(arguments), timeout);
+}
+
+Result<json::value> Qmp::execute_with_fd(std::string_view command, int fd, json::object arguments, Milliseconds timeout) {
+  return run(command, fd, std::move(arguments), timeout);
+}
+
+Result<json::value> Qmp::run(std::string_view command, std::optional<int> fd, json::object arguments, Milliseconds timeout) {
   const auto deadline = steady_clock::now() + timeout;
   json::object request{{"execute", command}, {"id", ++last_id_}};
   if (!arguments.empty()) request["arguments"] = std::move(arguments);
-  TRY(sys::write_all(socket_.get(), json::serialize(request) + "\n"));
+  const std::string line = json::serialize(request) + "\n";
+  TRY(fd ? sys::send_message(socket_.get(), line, {*fd}) : sys::write_all(socket_.get(), line));
   for (int i = 0; i < kMaxUnrelated; ++i) {
     TRY_ASSIGN(json::object object, read_object(deadline));
     if (keep_event(object)) continue;

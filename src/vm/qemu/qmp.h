@@ -28,12 +28,15 @@ class Qmp {
   // The value of "return". An "error" answer is kFailed with its description; kUnavailable when QEMU has gone; kProtocol ends the
   // usefulness of the connection.
   Result<json::value> execute(std::string_view command, json::object arguments = {}, Milliseconds timeout = Milliseconds(5000));
+  // The same with a descriptor that QEMU gets a copy of (add-fd, getfd).
+  Result<json::value> execute_with_fd(std::string_view command, int fd, json::object arguments = {}, Milliseconds timeout = Milliseconds(5000));
   // Nothing when none came within the time. At most the last 64 are kept.
   Result<std::optional<Event>> next_event(Milliseconds timeout);
 
  private:
   using Deadline = std::chrono::steady_clock::time_point;
   explicit Qmp(sys::Fd socket) : socket_(std::move(socket)) {}
+  Result<json::value> run(std::string_view command, std::optional<int> fd, json::object arguments, Milliseconds timeout);
   Result<json::object> read_object(Deadline deadline);
   bool keep_event(const json::object& object);
 

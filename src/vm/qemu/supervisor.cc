@@ -7,16 +7,22 @@
 #include <algorithm>
 #include <mutex>
 #include <optional>
+#include <thread>
 
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "sys/fault.h"
 #include "sys/file.h"
 #include "vm/qemu/accelerator.h"
 #include "vm/qemu/arguments.h"
 #include "vm/qemu/broker_client.h"
 #include "vm/qemu/data_disk.h"
 #include "vm/qemu/jail.h"
+#include "vm/qemu/guest_agent.h"
 #include "vm/qemu/qmp.h"
+#include "vm/qemu/ram_image.h"
+#include "vm/qemu/saved_state.h"
 
 namespace locki::vm {
 
@@ -28,6 +34,8 @@ namespace {
 constexpr milliseconds kQmpStart{30'000};  // a loaded host may take its time to start QEMU
 constexpr milliseconds kQuitGrace{10'000};
 constexpr milliseconds kPowerButtonAgain{5'000};
+constexpr milliseconds kMemoryImage{120'000};  // a slow disk and a large guest
+constexpr milliseconds kClock{3'000};
 
 // What status() and a new daemon need to know of a run: RUN.json beside the run directory, written before the jail starts.
 struct Record {
@@ -38,6 +46,7 @@ struct Record {
   std::uint64_t memory_mib = 0;
   std::string files_id;
   fs::path data_disk;
+  std::string fits;          // what a RAM image of this run is valid for
   std::int64_t started = 0;  // CLOCK_BOOTTIME, seconds: counts while the host sleeps, like the VM's age
 };
 
@@ -49,7 +58,7 @@ std::int64_t boot_seconds() {
 
 json::object to_json(const Record& r) {
   return {{"version", 1},          {"boot_id", r.boot_id}, {"accelerator", to_string(r.accelerator)}, {"note", r.note}, {"cpus", r.cpus},
-          {"memory_mib", r.memory_mib}, {"files_id", r.files_id}, {"data_disk", r.data_disk.native()}, {"started", r.started}};
+          {"memory_mib", r.memory_mib}, {"files_id", r.files_id}, {"data_disk", r.data_disk.native()}, {"fits", r.fits}, {"started", r.started}};
 }
 
 Result<Record> record_from(std::string_view text) {
@@ -65,6 +74,7 @@ Result<Record> record_from(std::string_view text) {
   r.memory_mib = static_cast<std::uint64_t>(json::int_or(o, "memory_mib"));
   r.files_id = json::string_or(o, "files_id");
   r.data_disk = json::string_or(o, "data_disk");
+  r.fits = json::string_or(o, "fits");
   r.started = json::int_or(o, "started");
   return r;
 }
@@ -72,6 +82,11 @@ Result<Record> record_from(std::string_view text) {
 // systemd's form for binary values (systemd.system-credentials(7)): no byte of a key can end it early.
 std::string smbios_credential(std::string_view name, std::string_view value) {
   return fmt::format("io.systemd.credential.binary:{}={}", name, base64(as_bytes(value)));
+}
+
+// A RAM image only fits the very machine that it was taken from.
+std::string fitting(const JailSpec& jail, const VmSpec& spec, const std::string& key) {
+  return hash_of(fmt::format("{}\n{}\n{}\n{}", join(jail.args, "\n"), key, spec.data_disk.native(), spec.data_disk_size)).to_hex();
 }
 
 std::uint64_t resident_bytes(pid_t pid) {
@@ -83,16 +98,24 @@ std::uint64_t resident_bytes(pid_t pid) {
 
 class QemuDriver final : public VmDriver {
  public:
-  explicit QemuDriver(QemuPlaces places) : places_(std::move(places)) {}
+  explicit QemuDriver(QemuPlaces places) : places_(std::move(places)), saved_(places_.state) {}
 
   const Capabilities& capabilities() const override {
-    static constexpr Capabilities kCapabilities{.suspend = false, .forward = true, .listen = true, .jailed = true, .adopt = true};
+    static constexpr Capabilities kCapabilities{.suspend = true, .forward = true, .listen = true, .jailed = true, .adopt = true};
     return kCapabilities;
   }
 
-  Result<> start(const VmSpec& spec, const ProgressSink& progress) override {
+  Result<Started> start(const VmSpec& spec, const ProgressSink& progress) override {
     const std::lock_guard operation(operation_);
     return context(start_locked(spec, progress), "while starting the VM");
+  }
+  Result<Suspended> suspend(const std::string& label) override {
+    const std::lock_guard operation(operation_);
+    return context(suspend_locked(label), "while suspending the VM");
+  }
+  Result<> forget() override {
+    const std::lock_guard operation(operation_);
+    return saved_.drop();
   }
   Result<> stop(milliseconds grace) override {
     const std::lock_guard operation(operation_);
@@ -110,7 +133,13 @@ class QemuDriver final : public VmDriver {
   fs::path run() const { return places_.state / "run"; }
   fs::path record_path() const { return places_.state / "run.json"; }
 
-  Result<> start_locked(const VmSpec& spec, const ProgressSink& progress);
+  Result<Started> start_locked(const VmSpec& spec, const ProgressSink& progress);
+  Result<> start_qemu(const JailSpec& jail, Record record);
+  Result<> resume(int image);
+  // A machine that an earlier process left in the middle of a suspend or a resume.
+  Result<> finish_half_made();
+  Result<Suspended> suspend_locked(const std::string& label);
+  void settle_later();
   Result<> stop_locked(milliseconds grace);
   Result<> wait_for_qemu();
   Result<> check(const VmSpec& spec) const;
@@ -125,6 +154,8 @@ class QemuDriver final : public VmDriver {
   std::mutex state_;      // the members below
   std::shared_ptr<const Jailed> jailed_;
   Record record_;
+  const SavedStates saved_;
+  std::jthread after_;  // what a suspend or a resume leaves to be done meanwhile; the last member: it uses the others
 };
 
 std::shared_ptr<const Jailed> QemuDriver::running() {
@@ -197,22 +228,53 @@ JailSpec QemuDriver::jail_spec(const VmSpec& spec, Accelerator accelerator) cons
   return jail;
 }
 
-Result<> QemuDriver::start_locked(const VmSpec& spec, const ProgressSink& progress) {
+Result<Started> QemuDriver::start_locked(const VmSpec& spec, const ProgressSink& progress) {
   TRY(check(spec));
   TRY(sys::make_directories(places_.state, 0700));
   auto lock = sys::FileLock::try_acquire(places_.state / "lock");
   if (!lock) return fail(std::move(lock).error());
   TRY_ASSIGN(const bool runs, adopt());
   if (runs) return fail(ErrorKind::kExists, "the VM runs already");
+  const std::string key = accelerator_key(spec.files.id);
   TRY_ASSIGN(const AcceleratorFound found,
-             choose_accelerator(spec.accelerator, places_.state / "accelerator.json", accelerator_key(spec.files.id),
+             choose_accelerator(spec.accelerator, places_.state / "accelerator.json", key,
                                 [&] { return probe_kvm(spec.files, places_.jail, places_.state / "probe"); }, progress));
-  TRY(ensure_data_disk(spec.data_disk, spec.data_disk_size, spec.golden_data_disk));
+  JailSpec jail = jail_spec(spec, found.accelerator);
+  Record record{current_boot_id(), found.accelerator, found.note, spec.cpus, spec.memory_mib, spec.files.id, spec.data_disk, "", boot_seconds()};
+  record.fits = fitting(jail, spec, key);
 
+  Started started;
+  TRY_ASSIGN(auto saved, saved_.find(record.boot_id, &started.gave_up));
+  if (saved && saved->fits != record.fits) {
+    started.gave_up = "the machine's settings, its systems or the host have changed since";
+    TRY(saved_.drop());
+    saved.reset();
+  }
+  if (saved) {
+    Phase phase(progress, "vm.resume", "Waking the VM");
+    JailSpec waiting = jail;
+    waiting.args.insert(waiting.args.end(), {"-incoming", "defer"});
+    TRY_ASSIGN(const sys::Fd image, saved_.take());
+    auto resumed = start_qemu(waiting, record);
+    if (resumed) resumed = resume(image.get());
+    if (resumed) {
+      started.resumed = true;
+      started.label = saved->label;
+      return started;
+    }
+    (void)kill();
+    started.gave_up = resumed.error().describe();
+    log::warning("the suspended machine cannot be resumed: {}", started.gave_up);
+  }
+  TRY(ensure_data_disk(spec.data_disk, spec.data_disk_size, spec.golden_data_disk));
   Phase phase(progress, "vm.start", "Starting the VM");
-  Record record{current_boot_id(), found.accelerator, found.note, spec.cpus, spec.memory_mib, spec.files.id, spec.data_disk, boot_seconds()};
+  TRY(start_qemu(jail, record));
+  return started;
+}
+
+Result<> QemuDriver::start_qemu(const JailSpec& jail, Record record) {
   TRY(sys::write_file(record_path(), json::pretty(to_json(record)), 0600));
-  TRY_ASSIGN(Jailed jailed, start_jail(jail_spec(spec, found.accelerator), run()));
+  TRY_ASSIGN(Jailed jailed, start_jail(jail, run()));
   {
     const std::lock_guard state(state_);
     jailed_ = std::make_shared<const Jailed>(std::move(jailed));
@@ -221,6 +283,67 @@ Result<> QemuDriver::start_locked(const VmSpec& spec, const ProgressSink& progre
   auto ready = wait_for_qemu();
   if (!ready) (void)kill();
   return ready;
+}
+
+Result<> QemuDriver::resume(int image) {
+  const std::lock_guard lock(qmp_);
+  TRY_ASSIGN(Qmp client, Qmp::connect(run() / "qmp.sock", kQmpStart));
+  TRY(load_ram(client, image, kMemoryImage));
+  // Asked before the guest runs, it is the first thing that its agent sees.
+  auto agent = GuestAgent::connect(run() / "agent.sock");
+  if (agent) (void)agent->send_time();
+  TRY(continue_guest(client));
+  after_ = std::jthread([agent = std::move(agent)]() mutable {
+    const auto set = agent ? agent->await_time(kClock) : fail(agent.error());
+    if (!set) log::warning("the clock of the machine may be behind: {}", printable(set.error().describe()));
+  });
+  return {};
+}
+
+Result<Suspended> QemuDriver::suspend_locked(const std::string& label) {
+  const auto vm = running();
+  if (vm == nullptr) return fail(ErrorKind::kUnavailable, "the VM does not run");
+  Record record;
+  {
+    const std::lock_guard state(state_);
+    record = record_;
+  }
+  if (record.fits.empty()) return fail(ErrorKind::kUnavailable, "this machine was started by an older locki", "locki vm stop, then again");
+  TRY_ASSIGN(const std::uint64_t free, sys::free_space(places_.state));
+  const std::uint64_t needed = resident_bytes(vm->program()) + (256ULL << 20);
+  if (free < needed) return fail(ErrorKind::kNoSpace, fmt::format("its memory needs {}, and {} are free", human_bytes(needed), human_bytes(free)), "free some space, or: locki vm stop");
+  TRY_ASSIGN(const sys::Fd image, saved_.create());
+  {
+    const std::lock_guard lock(qmp_);
+    TRY_ASSIGN(Qmp client, Qmp::connect(run() / "qmp.sock", milliseconds(5000)));
+    if (auto saved = save_ram(client, image.get(), kMemoryImage); !saved) {
+      (void)saved_.drop();
+      return fail(std::move(saved).error());
+    }
+    sys::fault_point("vm.saved");
+    // It may hang up before it has answered.
+    (void)client.execute("quit", {}, milliseconds(2000));
+  }
+  TRY_ASSIGN(const bool ended, vm->wait(kQuitGrace));
+  if (!ended) TRY(vm->kill());
+  sys::fault_point("vm.ended");
+  struct stat status {};
+  if (::fstat(image.get(), &status) != 0) return fail_errno(errno, "cannot examine the memory image");
+  const auto bytes = static_cast<std::uint64_t>(status.st_blocks) * 512;
+  TRY(saved_.keep({.fits = record.fits, .label = label, .boot_id = record.boot_id, .on_disk = false, .bytes = bytes}));
+  sys::fault_point("vm.kept");
+  settle_later();
+  return Suspended{bytes};
+}
+
+void QemuDriver::settle_later() {
+  auto image = saved_.image_file();
+  if (!image) return;
+  after_ = std::jthread([this, image = std::move(*image)] {
+    if (::fdatasync(image.get()) != 0) return;
+    const std::lock_guard operation(operation_);
+    if (const auto noted = saved_.settled(image.get()); !noted) log::warning("{}", noted.error().describe());
+  });
 }
 
 // The socket is served as soon as QEMU has built its machine; when it ends before, our connection is closed.
@@ -268,10 +391,31 @@ Result<bool> QemuDriver::adopt() {
   TRY_ASSIGN(auto found, Jailed::find(run(), record.boot_id));
   // The end of the probe of a killed daemon: nobody waits for it any more.
   if (auto probe = Jailed::find(places_.state / "probe", record.boot_id); probe && *probe) TRY((*probe)->kill());
-  const std::lock_guard lock(state_);
-  record_ = std::move(record);
-  if (found) jailed_ = std::make_shared<const Jailed>(std::move(*found));
-  return jailed_ != nullptr;
+  {
+    const std::lock_guard lock(state_);
+    record_ = std::move(record);
+    if (found) jailed_ = std::make_shared<const Jailed>(std::move(*found));
+  }
+  if (running() != nullptr) TRY(finish_half_made());
+  return running() != nullptr;
+}
+
+Result<> QemuDriver::finish_half_made() {
+  const std::lock_guard lock(qmp_);
+  auto client = Qmp::connect(run() / "qmp.sock", milliseconds(5000));
+  if (!client) return fail(std::move(client).error());
+  TRY_ASSIGN(const json::value answer, client->execute("query-status"));
+  const auto* object = answer.if_object();
+  const std::string state = object != nullptr ? json::string_or(*object, "status") : "";
+  if (state == "inmigrate") {
+    // Its memory is not there, and the image is used up.
+    log::warning("a machine that was being resumed is given up");
+    return kill();
+  }
+  if (state != "paused" && state != "postmigrate" && state != "finish-migrate") return {};
+  log::info("a machine that was being put to sleep runs on");
+  (void)client->execute("migrate_cancel");
+  return continue_guest(*client);
 }
 
 Result<Status> QemuDriver::status() {
@@ -288,7 +432,12 @@ Result<Status> QemuDriver::status() {
     status.disk_in_use = static_cast<std::uint64_t>(disk.st_blocks) * 512;
   }
   if (vm == nullptr) {
-    if (record.boot_id == current_boot_id()) {
+    if (const auto saved = saved_.find(current_boot_id()); saved && *saved) {
+      status.state = State::kSuspended;
+      status.suspended_bytes = (*saved)->bytes;
+      status.cpus = record.cpus;
+      status.memory_mib = record.memory_mib;
+    } else if (record.boot_id == current_boot_id()) {
       status.last_exit = describe_end(run());
     } else if (!record.boot_id.empty()) {
       status.last_exit = "the host was restarted";

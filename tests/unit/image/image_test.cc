@@ -81,6 +81,8 @@ TEST(Commands, FailuresSayWhatToTry) {
   const Error other = explain_failure("E: \x1b[2Jodd\n", exit);
   EXPECT_NE(other.message().find("status 25"), std::string::npos);
   EXPECT_EQ(other.message().find('\x1b'), std::string::npos);
+  const Error hook = explain_failure("find: 'xz': No such file or directory\n" + std::string(40, '\n') + "E: mmdebstrap failed to run\n", exit);
+  EXPECT_NE(hook.message().find("'xz': No such file"), std::string::npos);
 }
 
 }  // namespace

@@ -104,6 +104,45 @@ TEST_F(RealVm, AKernelThatPanicsIsToldWithItsWords) {
   EXPECT_NE(alive.error().message().find("panic"), std::string::npos) << alive.error().message();
 }
 
+TEST_F(RealVm, SleepsAndWakes) {
+  spec_.accelerator = AcceleratorChoice::kTcg;
+  auto vm = driver();
+  auto since = steady_clock::now();
+  ASSERT_TRUE(vm->start(spec_, show));
+  while (vm->alive() && !answers(*vm) && elapsed(since) < 240'000) ::usleep(500'000);
+  ASSERT_TRUE(answers(*vm));
+  for (int round = 0; round < 2; ++round) {
+    since = steady_clock::now();
+    const auto suspended = vm->suspend("round " + std::to_string(round));
+    ASSERT_TRUE(suspended) << suspended.error().describe();
+    std::printf("  suspend %ld ms, %s\n", elapsed(since), human_bytes(suspended->bytes).c_str());
+    EXPECT_EQ(vm->status()->state, State::kSuspended);
+    EXPECT_FALSE(vm->alive());
+
+    if (round == 1) vm = driver();  // another process wakes it
+    since = steady_clock::now();
+    const auto started = vm->start(spec_, show);
+    ASSERT_TRUE(started) << started.error().describe();
+    EXPECT_TRUE(started->resumed) << started->gave_up;
+    EXPECT_EQ(started->label, "round " + std::to_string(round));
+    std::printf("  resume %ld ms\n", elapsed(since));
+    while (vm->alive() && !answers(*vm) && elapsed(since) < 20'000) ::usleep(5'000);
+    EXPECT_TRUE(answers(*vm));
+    std::printf("  incusd answers after %ld ms\n", elapsed(since));
+    EXPECT_EQ(vm->status()->state, State::kRunning);
+  }
+  // Used up: after a kill it boots, and says nothing of a resume.
+  ASSERT_TRUE(vm->suspend("last"));
+  VmSpec other = spec_;
+  other.memory_mib += 256;
+  const auto booted = vm->start(other, show);
+  ASSERT_TRUE(booted) << booted.error().describe();
+  EXPECT_FALSE(booted->resumed);
+  EXPECT_NE(booted->gave_up, "");
+  ASSERT_TRUE(vm->kill());
+  EXPECT_EQ(vm->status()->state, State::kBuilt);
+}
+
 TEST_F(RealVm, AKilledVmStartsAgain) {
   spec_.accelerator = AcceleratorChoice::kTcg;
   auto vm = driver();
