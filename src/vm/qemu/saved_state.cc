@@ -35,19 +35,26 @@ Result<SavedState> parse(std::string_view text) {
 
 }  // namespace
 
-Result<sys::Fd> SavedStates::create() const {
-  TRY(drop());
+Result<sys::Fd> SavedStates::create() {
+  const std::lock_guard lock(mutex_);
+  TRY(drop_locked());
   return sys::open_file(image(), O_WRONLY | O_CREAT | O_EXCL, 0600);
 }
 
-Result<> SavedStates::keep(const SavedState& state) const {
+Result<> SavedStates::keep(const SavedState& state) {
+  const std::lock_guard lock(mutex_);
+  return keep_locked(state);
+}
+
+Result<> SavedStates::keep_locked(const SavedState& state) {
   const std::string text = json::pretty({{"version", 1}, {"fits", state.fits}, {"label", state.label}, {"boot_id", state.boot_id}, {"on_disk", state.on_disk}, {"bytes", state.bytes}});
   if (state.on_disk) return sys::write_file(description(), text, 0600);
   TRY_ASSIGN(const sys::Fd file, sys::open_file(description(), O_WRONLY | O_CREAT | O_TRUNC, 0600));
   return sys::write_all(file.get(), text);
 }
 
-Result<std::optional<SavedState>> SavedStates::find(const std::string& boot_id, std::string* why) const {
+Result<std::optional<SavedState>> SavedStates::find(const std::string& boot_id, std::string* why) {
+  const std::lock_guard lock(mutex_);
   const auto text = sys::read_file(description(), 64 << 10);
   if (!text && text.error().kind() == ErrorKind::kNotFound) return std::optional<SavedState>{};
   if (!text) return fail(text.error());
@@ -59,17 +66,23 @@ Result<std::optional<SavedState>> SavedStates::find(const std::string& boot_id, 
   else if (!state->on_disk && state->boot_id != boot_id) reason = "the host went down before its memory was on the disk";
   if (reason.empty()) return std::optional<SavedState>(std::move(*state));
   if (why != nullptr) *why = reason;
-  TRY(drop());
+  TRY(drop_locked());
   return std::optional<SavedState>{};
 }
 
-Result<sys::Fd> SavedStates::take() const {
+Result<sys::Fd> SavedStates::take() {
+  const std::lock_guard lock(mutex_);
   TRY_ASSIGN(sys::Fd fd, sys::open_file(image(), O_RDONLY));
-  TRY(drop());
+  TRY(drop_locked());
   return fd;
 }
 
-Result<> SavedStates::drop() const {
+Result<> SavedStates::drop() {
+  const std::lock_guard lock(mutex_);
+  return drop_locked();
+}
+
+Result<> SavedStates::drop_locked() {
   const auto text = sys::read_file(description(), 64 << 10);
   const auto state = text ? parse(*text) : fail(text.error());
   const bool unsettled = (state && !state->on_disk) || (!text && text.error().kind() == ErrorKind::kNotFound);
@@ -81,14 +94,15 @@ Result<> SavedStates::drop() const {
 
 Result<sys::Fd> SavedStates::image_file() const { return sys::open_file(image(), O_RDONLY); }
 
-Result<> SavedStates::settled(int image_fd) const {
+Result<> SavedStates::settled(int image_fd) {
+  const std::lock_guard lock(mutex_);
   struct stat now {}, then {};
   if (::fstat(image_fd, &then) != 0 || ::stat(image().c_str(), &now) != 0 || now.st_ino != then.st_ino || now.st_dev != then.st_dev) return {};
   const auto text = sys::read_file(description(), 64 << 10);
   if (!text) return {};
   TRY_ASSIGN(SavedState state, parse(*text));
   state.on_disk = true;
-  return keep(state);
+  return keep_locked(state);
 }
 
 }  // namespace locki::vm

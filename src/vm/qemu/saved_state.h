@@ -1,11 +1,12 @@
 // What `suspend` leaves: the RAM image beside its description. The description is what makes the image valid: it is written last, after
 // QEMU has ended, and is gone before a resumed machine runs, so an image never meets a disk that has moved on. Nothing waits for the disk
 // on the way: until settle() has seen the image there, it is only believed while the host has not been restarted, and from then on its
-// removal is waited for. The caller holds the VM's lock.
+// removal is waited for. Thread-safe; the caller holds the VM's lock.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <mutex>
 #include <optional>
 #include <string>
 
@@ -27,22 +28,25 @@ class SavedStates {
   explicit SavedStates(std::filesystem::path directory) : directory_(std::move(directory)) {}
 
   // An empty file for a new image. What was there is gone; from here until keep() there is no valid state.
-  Result<sys::Fd> create() const;
-  Result<> keep(const SavedState& state) const;
+  Result<sys::Fd> create();
+  Result<> keep(const SavedState& state);
   // Nothing when there is none. One that cannot be believed (unreadable, or not on the disk when the host went down: `boot_id` is the
   // host's now) counts as none, is removed, and `why` says so.
-  Result<std::optional<SavedState>> find(const std::string& boot_id, std::string* why = nullptr) const;
+  Result<std::optional<SavedState>> find(const std::string& boot_id, std::string* why = nullptr);
   // The image, which is valid no more: description and name are gone when this returns.
-  Result<sys::Fd> take() const;
-  Result<> drop() const;
-  // The image, to wait for (fdatasync) without the lock; afterwards, with the lock, settled() notes it if that image is still the one.
+  Result<sys::Fd> take();
+  Result<> drop();
+  // The image, to wait for (fdatasync); afterwards settled() notes it if that image is still the one.
   Result<sys::Fd> image_file() const;
-  Result<> settled(int image) const;
+  Result<> settled(int image);
 
  private:
   std::filesystem::path description() const { return directory_ / "suspended.json"; }
   std::filesystem::path image() const { return directory_ / "suspended.ram"; }
+  Result<> keep_locked(const SavedState& state);
+  Result<> drop_locked();
   std::filesystem::path directory_;
+  std::mutex mutex_;
 };
 
 }  // namespace locki::vm

@@ -154,8 +154,9 @@ class QemuDriver final : public VmDriver {
   std::mutex state_;      // the members below
   std::shared_ptr<const Jailed> jailed_;
   Record record_;
-  const SavedStates saved_;
-  std::jthread after_;  // what a suspend or a resume leaves to be done meanwhile; the last member: it uses the others
+  SavedStates saved_;
+  // What a suspend and a resume leave to be done meanwhile. They take no lock that their starter holds.
+  std::jthread settling_, clock_;
 };
 
 std::shared_ptr<const Jailed> QemuDriver::running() {
@@ -293,7 +294,7 @@ Result<> QemuDriver::resume(int image) {
   auto agent = GuestAgent::connect(run() / "agent.sock");
   if (agent) (void)agent->send_time();
   TRY(continue_guest(client));
-  after_ = std::jthread([agent = std::move(agent)]() mutable {
+  clock_ = std::jthread([agent = std::move(agent)]() mutable {
     const auto set = agent ? agent->await_time(kClock) : fail(agent.error());
     if (!set) log::warning("the clock of the machine may be behind: {}", printable(set.error().describe()));
   });
@@ -339,9 +340,8 @@ Result<Suspended> QemuDriver::suspend_locked(const std::string& label) {
 void QemuDriver::settle_later() {
   auto image = saved_.image_file();
   if (!image) return;
-  after_ = std::jthread([this, image = std::move(*image)] {
+  settling_ = std::jthread([this, image = std::move(*image)] {
     if (::fdatasync(image.get()) != 0) return;
-    const std::lock_guard operation(operation_);
     if (const auto noted = saved_.settled(image.get()); !noted) log::warning("{}", noted.error().describe());
   });
 }
