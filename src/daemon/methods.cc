@@ -47,7 +47,6 @@ Result<Reply> reply(std::string_view key, Result<json::array> list) {
 
 Result<Reply> open(const Call& call) {
   TRY_ASSIGN(const auto opened, call.manager.open_sandbox({call.where(), call.text("agent"), call.flag("create"), call.text("from")}, call.progress));
-  call.manager.session_begins(opened.record.id);
   call.connection.sessions.insert(opened.record.id);
   json::object o = brief(opened.record);
   o["uid"] = 0;

@@ -34,6 +34,8 @@ std::string build_id() {
 
 namespace {
 
+constexpr std::chrono::seconds kIdleLook{20};
+
 // Tells the client that started us, once. Started by hand, there is nobody to tell.
 class Readiness {
  public:
@@ -148,6 +150,13 @@ Result<int> serve_until_told(const sys::Paths& paths, const sys::Installation& i
   log::info("daemon {} serves {}", build_id(), printable(socket_file(paths).native()));
   readiness.tell("ready");
   std::thread([&manager] { manager->recover(); }).detach();
+
+  std::thread([&manager] {
+    for (;;) {
+      std::this_thread::sleep_for(kIdleLook);
+      manager->look_for_idleness();
+    }
+  }).detach();
 
   for (;;) {
     std::array<pollfd, 3> polls{{{listener.get(), POLLIN, 0}, {signal_fd.get(), POLLIN, 0}, {wake.read.get(), POLLIN, 0}}};

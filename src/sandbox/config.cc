@@ -69,6 +69,13 @@ class Reader {
     }
     into = *value;
   }
+  void duration(const std::string& key, std::optional<std::chrono::seconds>& into) {
+    const auto* node = find(key);
+    if (node == nullptr) return;
+    const auto text = node->value_exact<std::string>();
+    into = text ? parse_duration(*text) : std::nullopt;
+    if (!into && text != "never") wrong(*node, fmt::format("\"{}{}\" must be a time of at least ten seconds", name_, key), "write it as \"30m\" or \"2h\", or \"never\"");
+  }
   void list(const std::string& key, std::vector<std::string>& into) {
     const auto* node = find(key);
     if (node == nullptr) return;
@@ -154,6 +161,17 @@ std::optional<std::uint64_t> parse_size(std::string_view text) {
   return *number << shift->second;
 }
 
+std::optional<std::chrono::seconds> parse_duration(std::string_view text) {
+  static const std::map<std::string, std::uint64_t> kUnits{{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}};
+  const auto digits = text.find_first_not_of("0123456789");
+  if (digits == std::string_view::npos) return std::nullopt;
+  const auto number = parse_u64(text.substr(0, digits));
+  const auto unit = kUnits.find(std::string(trim(text.substr(digits))));
+  constexpr std::uint64_t kYear = 366 * 86400;
+  if (!number || unit == kUnits.end() || *number > kYear || *number * unit->second < 10 || *number * unit->second > kYear) return std::nullopt;
+  return std::chrono::seconds(*number * unit->second);
+}
+
 Result<Config> parse_config(std::string_view text, std::string_view shown_name, const Host& host) {
   TRY_ASSIGN(const toml::table root, parse_toml(text, shown_name));
   Config config;
@@ -169,6 +187,7 @@ Result<Config> parse_config(std::string_view text, std::string_view shown_name, 
       vm.size("memory", config.vm.memory_bytes, kGiB);
       vm.size("disk", config.vm.disk_bytes, 8 * kGiB);
       vm.text("accelerator", config.vm.accelerator, {"auto", "kvm", "tcg"});
+      vm.duration("idle", config.vm.idle);
     }
     config.defaults = {config.vm.cpus, config.vm.memory_bytes * 3 / 4, config.vm.disk_bytes / 2, 8192};
     config.ceiling = {config.vm.cpus, config.vm.memory_bytes, config.vm.disk_bytes, 65536};

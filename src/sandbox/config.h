@@ -2,6 +2,7 @@
 // reads it again before each command, so that an edit needs no restart.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -26,6 +27,8 @@ struct Config {
     std::uint64_t memory_bytes = 0;    // default: half of the host's, 2 to 16 GiB
     std::uint64_t disk_bytes = 0;      // the data disk's size; sparse. default: 64 GiB
     std::string accelerator = "auto";  // auto | kvm | tcg
+    // Idle for that long, the machine is put to sleep ("30m", "2h", "90s", "never"); nothing means never.
+    std::optional<std::chrono::seconds> idle{std::chrono::minutes(30)};
   } vm;
   Limits defaults;  // of a sandbox
   Limits ceiling;   // what a repository's locki.toml may ask for at most; default: the VM's size
@@ -60,6 +63,9 @@ Result<Wishes> parse_wishes(std::string_view text);
 
 // The defaults, raised or lowered by the wishes, never above the ceiling. `cut` names what the ceiling cut.
 Limits limits_for(const Config& config, const Wishes& wishes, std::vector<std::string>* cut = nullptr);
+
+// "90s", "30m", "2h"; at least ten seconds, at most a year.
+std::optional<std::chrono::seconds> parse_duration(std::string_view text);
 
 // "512M", "4GiB", "64 GB" (powers of 1024), or plain bytes.
 std::optional<std::uint64_t> parse_size(std::string_view text);

@@ -57,6 +57,11 @@ bool Machine::running() {
   return status && status->state == vm::State::kRunning;
 }
 
+bool Machine::asleep() {
+  auto status = driver_->status();
+  return status && status->state == vm::State::kSuspended;
+}
+
 bool Machine::exists() const {
   std::error_code error;
   return fs::exists(data_disk(), error);
@@ -88,9 +93,10 @@ Result<> Machine::boot(const Config& config, const ProgressSink& progress) {
   if (!started.gave_up.empty()) {
     report(progress, {ProgressEvent::Kind::kWarning, "vm.resume", "the suspended machine is started anew, without what ran in it: " + printable(started.gave_up), std::nullopt});
   }
+  woken_ = started.resumed;
   resumed_ = started.resumed && started.label == provision_id(roots_->image);
   auto status = driver_->status();
-  if (status && !status->accelerator_note.empty()) {
+  if (!started.resumed && status && !status->accelerator_note.empty()) {
     report(progress, {ProgressEvent::Kind::kWarning, "vm.accelerator", "no hardware acceleration, everything is slower: " + status->accelerator_note, std::nullopt});
   }
   ready_ = false;
@@ -205,6 +211,22 @@ Result<> Machine::remove(const ProgressSink& progress) {
   return sys::remove_tree(data_disk());
 }
 
+Activity Machine::activity() {
+  Activity activity{.now = steady_clock::now()};
+  const auto status = driver_->status();
+  if (!status || status->state != vm::State::kRunning) return activity;
+  activity.cpu_time = cpu_time(status->pid);
+  // Emulation makes the ticks of an idle guest dear.
+  if (status->accelerator == vm::Accelerator::kTcg) activity.cpu_idle_share = 0.3;
+  const std::scoped_lock lock(mutex_);
+  if (gate_) {
+    const auto stats = gate_->stats();
+    activity.open_connections = stats.open;
+    activity.accepted = stats.accepted;
+  }
+  return activity;
+}
+
 Result<json::object> Machine::status(const Config& config) {
   TRY_ASSIGN(const vm::Status status, driver_->status());
   const bool runs = status.state == vm::State::kRunning;
@@ -217,6 +239,7 @@ Result<json::object> Machine::status(const Config& config) {
                  {"memory_used_bytes", status.memory_in_use},
                  {"disk_bytes", status.disk_size},
                  {"disk_used_bytes", status.disk_in_use},
+                 {"suspended_bytes", status.suspended_bytes},
                  {"uptime_s", status.uptime.count()},
                  {"problem", status.problem},
                  {"last_exit", status.last_exit}};

@@ -2,6 +2,7 @@
 // agent store, and the egress gate. Thread-safe; ensure() is done by one thread while the others wait for its outcome.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -15,6 +16,7 @@
 #include "incus/client.h"
 #include "net/identity.h"
 #include "sandbox/config.h"
+#include "sandbox/idle.h"
 #include "sandbox/roots.h"
 #include "sys/xdg.h"
 #include "vm/driver.h"
@@ -39,6 +41,11 @@ class Machine {
   Result<> remove(const ProgressSink& progress);
   Result<json::object> status(const Config& config);
   bool running();
+  bool asleep();
+  // Told once: the last ensure() woke a machine that slept, with whatever runs in it.
+  bool take_woken() { return woken_.exchange(false); }
+  // What idleness is judged by. Zeros when it does not run.
+  Activity activity();
   bool exists() const;  // there is a data disk
 
   // For sandbox work after ensure(). kUnavailable when the machine does not run.
@@ -77,6 +84,7 @@ class Machine {
   std::vector<std::string> agent_hosts_;
   std::optional<Roots> roots_;
   bool ready_ = false;      // provisioned since the last start
+  std::atomic<bool> woken_ = false;
   bool resumed_ = false;    // the last start woke a machine that was provisioned as this build does it
   std::mutex mutex_;        // of the machine's life: start, stop, what is above
   std::mutex agents_mutex_;  // one builder container at a time

@@ -25,6 +25,7 @@ using std::chrono::milliseconds;
 namespace {
 
 constexpr milliseconds kSyncTime{120'000};
+constexpr milliseconds kWakeOthers{1'500};  // the command that woke the machine goes first
 
 std::string now_text() { return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr))); }
 
@@ -169,10 +170,12 @@ Result<Record> Manager::find_or_create(const OpenRequest& request, const Progres
 }
 
 Result<Record> Manager::create(const Where& where, const std::string& from, const ProgressSink& progress) {
-  if (!where.name.empty() && find(where)) {
+  // One that never came up is what an interrupted `new` left: this one goes on with it.
+  if (auto found = where.name.empty() ? fail(ErrorKind::kNotFound, "") : find(where); found && !found->incarnation.empty()) {
     return fail(ErrorKind::kExists, fmt::format("the sandbox {} exists already", printable(where.name)), "enter it: locki x " + printable(where.name));
   }
   TRY_ASSIGN(Record record, make(where, from, progress));
+  const std::shared_lock awake(life_);
   const auto held = lock(record.id);
   TRY(bring_up(record, progress));
   return record;
@@ -235,7 +238,7 @@ Result<> Manager::bring_up(Record& record, const ProgressSink& progress) {
                 fmt::format("locki remove --force {} clears what is left; the branch stays", record.name));
   }
   TRY_ASSIGN(const Config config, this->config());
-  TRY(machine_.ensure(config, progress));
+  TRY(ensure_machine(config, progress));
   sweep();
   TRY_ASSIGN(auto client, machine_.incus());
   ContainerSetup setup = container_setup(record, config, progress);
@@ -302,6 +305,7 @@ Result<> Manager::set_up_agent(Record& record, const agents::Agent& agent, const
 }
 
 Result<Opened> Manager::open_sandbox(const OpenRequest& request, const ProgressSink& progress) {
+  const std::shared_lock awake(life_);
   const agents::Agent* agent = nullptr;
   if (!request.agent.empty()) {
     TRY_ASSIGN(agent, agents_.get(request.agent));
@@ -321,6 +325,7 @@ Result<Opened> Manager::open_sandbox(const OpenRequest& request, const ProgressS
       for (const auto& [key, value] : own->second) opened.environment[key] = value;
     }
   }
+  session_begins(record.id);
   return opened;
 }
 
@@ -398,6 +403,7 @@ Result<json::array> Manager::list(const std::string& cwd, bool all) const {
 
 Result<Record> Manager::start(const Where& where, const ProgressSink& progress) {
   TRY_ASSIGN(Record record, find(where));
+  const std::shared_lock awake(life_);
   const auto held = lock(record.id);
   // The user asks for it: a mirror that was closed because the sandbox broke the rules gets another chance.
   if (mirrors_.status(record.id).state == "closed") mirrors_.stop(record.id);
@@ -407,7 +413,12 @@ Result<Record> Manager::start(const Where& where, const ProgressSink& progress) 
 
 Result<Record> Manager::stop(const Where& where, const ProgressSink& progress) {
   TRY_ASSIGN(Record record, find(where));
+  const std::shared_lock awake(life_);
   const auto held = lock(record.id);
+  if (machine_.asleep()) {
+    TRY_ASSIGN(const Config config, this->config());
+    TRY(ensure_machine(config, progress));
+  }
   if (!machine_.running()) return record;
   Phase phase(progress, "stop", fmt::format("Stopping {}", record.name));
   TRY_ASSIGN(auto client, machine_.incus());
@@ -425,6 +436,7 @@ Result<Record> Manager::stop(const Where& where, const ProgressSink& progress) {
 
 Result<json::object> Manager::sync(const Where& where, const ProgressSink& progress) {
   TRY_ASSIGN(Record record, find(where));
+  const std::shared_lock awake(life_);
   {
     const auto held = lock(record.id);
     TRY(bring_up(record, progress));
@@ -598,13 +610,16 @@ Result<> Manager::update_agent(const std::string& name, const ProgressSink& prog
 
 void Manager::recover() {
   machine_.adopt();
-  // Worktrees that were begun and not finished.
-  auto records = records_.list();
-  if (!records) return log::warning("{}", records.error().describe());
   if (!machine_.running()) return;
   auto config = this->config();
   if (!config) return log::warning("{}", config.error().describe());
   if (auto ready = machine_.ensure(*config, {}); !ready) return log::warning("the running machine: {}", ready.error().describe());
+  take_up_running();
+}
+
+void Manager::take_up_running() {
+  auto records = records_.list();
+  if (!records) return log::warning("{}", records.error().describe());
   auto client = machine_.incus();
   if (!client) return;
   auto instances = (*client)->list_instances();
@@ -612,9 +627,22 @@ void Manager::recover() {
   for (auto& record : *records) {
     const auto running = std::find_if(instances->begin(), instances->end(), [&](const auto& i) { return i.name == record.instance && i.running(); });
     if (running == instances->end()) continue;
+    const std::shared_lock awake(life_);
+    if (!machine_.running()) return;  // stopped or asleep again meanwhile
     const auto held = lock(record.id);
     if (auto up = bring_up(record, {}); !up) log::warning("{}: {}", record.name, up.error().describe());
   }
+}
+
+Result<> Manager::ensure_machine(const Config& config, const ProgressSink& progress) {
+  TRY(machine_.ensure(config, progress));
+  if (!machine_.take_woken()) return {};
+  // The daemon ends without waiting for its threads: all that they do survives being cut anywhere.
+  std::thread([this] {
+    std::this_thread::sleep_for(kWakeOthers);
+    take_up_running();
+  }).detach();
+  return {};
 }
 
 void Manager::shut_down() { mirrors_.stop_all(); }

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <shared_mutex>
 
 #include "agents/table.h"
 #include "base/json.h"
@@ -13,6 +14,7 @@
 #include "git/repository.h"
 #include "sandbox/config.h"
 #include "sandbox/container.h"
+#include "sandbox/idle.h"
 #include "sandbox/logins.h"
 #include "sandbox/machine.h"
 #include "sandbox/mirrors.h"
@@ -54,8 +56,7 @@ class Manager {
   Machine& machine() { return machine_; }
 
   Result<Opened> open_sandbox(const OpenRequest& request, const ProgressSink& progress);
-  // A session is a user's open command; it keeps `remove` and `stop` (without force) away, and the daemon alive.
-  void session_begins(const std::string& id);
+  // A session is a user's open command, and begins with open_sandbox(); it keeps `remove` and `stop` (without force) away, and the daemon alive.
   void session_ends(const std::string& id);  // also brings the agents' logins out
   std::size_t sessions() const;
 
@@ -99,6 +100,8 @@ class Manager {
 
   // Everything that ran when the last daemon ended is taken up again; what it left half-made is finished or cleaned away.
   void recover();
+  // To be called every half minute or so: puts a machine to sleep that nobody would miss ([vm] idle).
+  void look_for_idleness();
   // Mirrors are brought to rest; the machine goes on running.
   void shut_down();
 
@@ -115,6 +118,10 @@ class Manager {
   Result<> bring_home(Record& record, const ProgressSink& progress);
   // All mirrors come to rest, with both sides agreed as far as that goes.
   Result<> rest(bool force, std::string_view remedy, const ProgressSink& progress);
+  void session_begins(const std::string& id);
+  Result<> ensure_machine(const Config& config, const ProgressSink& progress);
+  // The mirrors of all containers that run are taken up, as after a restart of the daemon or a sleep of the machine.
+  void take_up_running();
   // Containers whose record is gone: a remove while the machine was off, or a crash.
   void sweep();
   Result<Record> find(const Where& where) const;
@@ -143,6 +150,9 @@ class Manager {
   // One container is made and started at a time: under emulation several at once make Incus' database miss its own ten seconds.
   std::mutex containers_mutex_;
   bool swept_ = false;
+  IdleWatch idle_;  // of look_for_idleness() alone
+  // Shared while something is brought up or used, alone while the machine is stopped or put to sleep. Taken before all other locks.
+  std::shared_mutex life_;
 };
 
 }  // namespace locki::sandbox

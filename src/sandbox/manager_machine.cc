@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include "base/log.h"
 #include "base/strings.h"
 #include "sandbox/manager.h"
 #include "sys/file.h"
@@ -23,7 +24,7 @@ Result<> Manager::build_machine(const ProgressSink& progress) {
 
 Result<> Manager::start_machine(const ProgressSink& progress) {
   TRY_ASSIGN(const Config config, this->config());
-  return machine_.ensure(config, progress);
+  return ensure_machine(config, progress);
 }
 
 Result<> Manager::bring_home(Record& record, const ProgressSink& progress) {
@@ -41,17 +42,37 @@ Result<> Manager::rest(bool force, std::string_view remedy, const ProgressSink& 
     TRY(bring_home(record, progress));
     mirrors_.stop(record.id);
   }
+  const std::scoped_lock guard(mutex_);
+  swept_ = false;
   return {};
 }
 
 Result<> Manager::stop_machine(bool force, const ProgressSink& progress) {
+  if (machine_.asleep()) {
+    // Its memory may hold what is not on its disk yet: it is woken to shut down in good order.
+    TRY_ASSIGN(const Config config, this->config());
+    TRY(machine_.ensure(config, progress));
+  }
+  const std::unique_lock alone(life_);
   TRY(rest(force, "end those sessions, or: locki vm stop --force", progress));
   return machine_.stop(progress);
 }
 
 Result<> Manager::suspend_machine(bool force, const ProgressSink& progress) {
+  const std::unique_lock alone(life_);
+  if (machine_.asleep()) return {};
   TRY(rest(force, "end those sessions, or: locki vm suspend --force", progress));
   return machine_.suspend(progress);
+}
+
+void Manager::look_for_idleness() {
+  const auto config = this->config();
+  if (!config || !config->vm.idle || !machine_.running()) return;
+  Activity activity = machine_.activity();
+  activity.sessions = sessions();
+  if (!idle_.idle(activity, *config->vm.idle)) return;
+  log::info("the machine is idle: it is put to sleep");
+  if (auto suspended = suspend_machine(false, {}); !suspended) log::warning("{}", suspended.error().describe());
 }
 
 Result<> Manager::nothing_to_lose(const ProgressSink& progress) {
@@ -69,6 +90,7 @@ Result<> Manager::nothing_to_lose(const ProgressSink& progress) {
 }
 
 Result<> Manager::delete_machine(const ProgressSink& progress) {
+  const std::unique_lock alone(life_);
   TRY_ASSIGN(auto records, records_.list());
   for (auto& record : records) {
     const auto held = lock(record.id);

@@ -168,7 +168,8 @@ class World:
     def _write_config(self):
         config = self.home / ".config/locki"
         config.mkdir(parents=True)
-        (config / "config.toml").write_text(f'[net.services]\n"model.locki.internal" = "127.0.0.1:{self.model_port}"\n')
+        self.config_file = config / "config.toml"
+        self.config_file.write_text(f'[net.services]\n"model.locki.internal" = "127.0.0.1:{self.model_port}"\n')
         subprocess.run([sys.executable, str(HERE / "agent_overrides.py"), str(config / "agents"), "http://model.locki.internal"], check=True)
 
     # ---- running

@@ -36,6 +36,7 @@ constexpr milliseconds kQuitGrace{10'000};
 constexpr milliseconds kPowerButtonAgain{5'000};
 constexpr milliseconds kMemoryImage{120'000};  // a slow disk and a large guest
 constexpr milliseconds kClock{3'000};
+constexpr milliseconds kWriteDisks{15'000};
 
 // What status() and a new daemon need to know of a run: RUN.json beside the run directory, written before the jail starts.
 struct Record {
@@ -256,6 +257,7 @@ Result<Started> QemuDriver::start_locked(const VmSpec& spec, const ProgressSink&
     JailSpec waiting = jail;
     waiting.args.insert(waiting.args.end(), {"-incoming", "defer"});
     TRY_ASSIGN(const sys::Fd image, saved_.take());
+    sys::fault_point("vm.taken");
     auto resumed = start_qemu(waiting, record);
     if (resumed) resumed = resume(image.get());
     if (resumed) {
@@ -289,7 +291,9 @@ Result<> QemuDriver::start_qemu(const JailSpec& jail, Record record) {
 Result<> QemuDriver::resume(int image) {
   const std::lock_guard lock(qmp_);
   TRY_ASSIGN(Qmp client, Qmp::connect(run() / "qmp.sock", kQmpStart));
+  sys::fault_point("vm.waiting");
   TRY(load_ram(client, image, kMemoryImage));
+  sys::fault_point("vm.loaded");
   // Asked before the guest runs, it is the first thing that its agent sees.
   auto agent = GuestAgent::connect(run() / "agent.sock");
   if (agent) (void)agent->send_time();
@@ -313,6 +317,9 @@ Result<Suspended> QemuDriver::suspend_locked(const std::string& label) {
   TRY_ASSIGN(const std::uint64_t free, sys::free_space(places_.state));
   const std::uint64_t needed = resident_bytes(vm->program()) + (256ULL << 20);
   if (free < needed) return fail(ErrorKind::kNoSpace, fmt::format("its memory needs {}, and {} are free", human_bytes(needed), human_bytes(free)), "free some space, or: locki vm stop");
+  // Should the image be lost, an ordinary boot finds a disk that knows as much as it can.
+  auto written = GuestAgent::connect(run() / "agent.sock").and_then([](GuestAgent agent) { return agent.write_disks(kWriteDisks); });
+  if (!written) log::warning("before the sleep: {}", printable(written.error().describe()));
   TRY_ASSIGN(const sys::Fd image, saved_.create());
   {
     const std::lock_guard lock(qmp_);

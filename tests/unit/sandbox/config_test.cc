@@ -83,5 +83,15 @@ TEST(ParseSize, Units) {
   for (const char* bad : {"", "G", "-1G", "1.5G", "1X", "99999999999999999999", "99999999999T"}) EXPECT_FALSE(parse_size(bad)) << bad;
 }
 
+TEST(Config, IdleTime) {
+  const Host host{2, 4ULL << 30};
+  EXPECT_EQ(parse_config("", "c", host)->vm.idle, std::chrono::minutes(30));
+  EXPECT_EQ(parse_config("[vm]\nidle = \"2h\"", "c", host)->vm.idle, std::chrono::hours(2));
+  EXPECT_FALSE(parse_config("[vm]\nidle = \"never\"", "c", host)->vm.idle);
+  for (const char* wrong : {"\"\"", "\"5s\"", "\"30\"", "\"m\"", "\"-1h\"", "\"99999999999999999999d\"", "\"1000d\"", "30", "true"}) {
+    EXPECT_FALSE(parse_config(std::string("[vm]\nidle = ") + wrong, "c", host)) << wrong;
+  }
+}
+
 }  // namespace
 }  // namespace locki::sandbox

@@ -1,0 +1,142 @@
+"""Suspend and resume: everything alive afterwards, and nothing lost whatever is killed."""
+
+import json
+import os
+import signal
+import time
+
+from harness import check, equal, eventually, expect
+
+
+def state(world):
+    return json.loads(world.run("vm", "status", "--json").ok("locki vm status").text)["state"]
+
+
+def begin(world, marker):
+    """A process inside that only a sleep of the whole machine survives."""
+    world.sh("t1", f"nohup sh -c 'echo {marker} > /run/marker; exec sleep 100000' >/dev/null 2>&1 & echo $! > /run/sleeper")
+    eventually(lambda: world.sh("t1", "cat /run/marker 2>/dev/null || true") == f"{marker}\n", "the process inside")
+
+
+def lives(world, marker):
+    return world.sh("t1", "kill -0 $(cat /run/sleeper 2>/dev/null) 2>/dev/null && cat /run/marker || true") == f"{marker}\n"
+
+
+@check
+def sleeps_and_wakes(world):
+    worktree = world.sandbox("t1")
+    begin(world, "first")
+    world.sh("t1", "echo before > asleep.txt")
+    world.sync("t1")
+    begun = time.monotonic()
+    world.run("vm", "suspend", timeout=120).ok("locki vm suspend")
+    world.notes.append(f"suspend {time.monotonic() - begun:.1f} s")
+    equal(state(world), "suspended", "the state")
+    expect(world.qemu_pid() is None, "QEMU still runs")
+    # The host goes on meanwhile.
+    (worktree / "asleep.txt").write_text("changed on the host\n")
+    (worktree / "made-meanwhile.txt").write_text("m\n")
+    world.git("commit", "--allow-empty", "-q", "-m", "made while it slept", at=worktree)
+    begun = time.monotonic()
+    world.x("t1", "true", timeout=300).ok("the command that wakes it")
+    world.notes.append(f"wake to the end of a command {time.monotonic() - begun:.1f} s")
+    expect(lives(world, "first"), "what ran inside is gone: it did not wake, it booted")
+    world.sync("t1")
+    equal(world.sh("t1", "cat asleep.txt made-meanwhile.txt"), "changed on the host\nm\n", "the host's files inside")
+    equal(world.sh("t1", "git log -1 --format=%s"), "made while it slept\n", "the host's commit inside")
+    inside, outside = int(world.sh("t1", "date +%s")), time.time()
+    expect(abs(inside - outside) < 5, f"the clock inside is {inside - outside:.0f} s off")
+    world.sh("t1", "rm asleep.txt made-meanwhile.txt")
+    eventually(lambda: not (worktree / "asleep.txt").exists(), "the mirror goes on", timeout=30)
+    equal(world.x("t1", "curl", "-s", "-m", "20", "http://model.locki.internal/").text, "{}", "the network")
+
+
+@check
+def suspend_waits_for_sessions(world):
+    world.sandbox("t1")
+    session = world.begin("x", "t1", "--", "sleep", "30")
+    try:
+        eventually(lambda: "sleep 30" in world.sh("t1", "pgrep -af 'sleep 30' || true"), "the session")
+        ran = world.run("vm", "suspend")
+        equal(ran.status, 1, "suspend while a session is open")
+        expect("in use" in ran.errors, f"it said {ran.errors!r}")
+        equal(state(world), "running", "the state")
+    finally:
+        session.kill()
+        session.wait()
+
+
+@check
+def asleep_is_stopped_in_order(world):
+    """`vm stop` of a machine that sleeps loses nothing that was only in its memory."""
+    world.sandbox("t1")
+    world.sh("t1", "echo fresh > /root/fresh-before-sleep")
+    world.run("vm", "suspend", timeout=120).ok("locki vm suspend")
+    world.run("vm", "stop", timeout=300).ok("locki vm stop")
+    expect(state(world) not in ("running", "suspended"), f"it is {state(world)}")
+    equal(world.x("t1", "cat", "/root/fresh-before-sleep", timeout=600).text, "fresh\n", "a file written just before")
+
+
+def kill_daemon(world):
+    pid = world.daemon_pid()
+    if pid:
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: not os.path.exists(f"/proc/{pid}") or world.daemon_pid() != pid, "the daemon ends")
+
+
+def with_fault(world, point, *command):
+    """Runs a command with a daemon that kills itself at that point."""
+    kill_daemon(world)
+    world.env["LOCKI_FAULT"] = point
+    try:
+        return world.run(*command, timeout=300)
+    finally:
+        del world.env["LOCKI_FAULT"]
+
+
+@check
+def killed_at_every_step_of_suspend(world):
+    """Never a memory image on a newer disk: it goes on, sleeps, or boots; and no file of the worktree or commit is lost."""
+    worktree = world.sandbox("t1")
+    for point in ("vm.saved", "vm.ended", "vm.kept"):
+        begin(world, point)
+        world.sh("t1", f"echo {point} > step.txt; git add step.txt; git commit -q -m 'at {point}'")
+        world.sync("t1")
+        ran = with_fault(world, point, "vm", "suspend")
+        expect(ran.status != 0, f"{point}: suspend succeeded, so the daemon was not killed")
+        world.x("t1", "true", timeout=600).ok(f"the command after a kill at {point}")
+        # Saved, but not ended: it runs on. Ended without a valid image: it boots. Kept: it wakes.
+        equal(lives(world, point), point != "vm.ended", f"what ran inside, after a kill at {point}")
+        world.sync("t1")
+        equal((worktree / "step.txt").read_text(), f"{point}\n", f"{point}: on the host")
+        equal(world.sh("t1", "cat step.txt; git log -1 --format=%s; git status --porcelain"), f"{point}\nat {point}\n", f"{point}: inside")
+
+
+@check
+def killed_at_every_step_of_resume(world):
+    worktree = world.sandbox("t1")
+    for point in ("vm.taken", "vm.waiting", "vm.loaded"):
+        begin(world, point)
+        world.sh("t1", f"echo {point} > step.txt; git add step.txt; git commit -q -m 'resume {point}'")
+        world.sync("t1")
+        world.run("vm", "suspend", timeout=120).ok("locki vm suspend")
+        with_fault(world, point, "vm", "start")
+        world.x("t1", "true", timeout=600).ok(f"the command after a kill at {point}")
+        # Loaded, but not yet let go: the next daemon lets it go. Before that its memory is lost, and it boots.
+        equal(lives(world, point), point == "vm.loaded", f"what ran inside, after a kill at {point}")
+        world.sync("t1")
+        equal((worktree / "step.txt").read_text(), f"{point}\n", f"{point}: on the host")
+        equal(world.sh("t1", "cat step.txt; git log -1 --format=%s; git status --porcelain"), f"{point}\nresume {point}\n", f"{point}: inside")
+
+
+@check
+def sleeps_by_itself_when_idle(world):
+    world.sandbox("t1")
+    world.x("t1", "true").ok("before")
+    config = world.config_file.read_text()
+    world.config_file.write_text(config + '\n[vm]\nidle = "30s"\n')
+    try:
+        eventually(lambda: state(world) == "suspended", "the machine sleeps by itself", timeout=200, every=5)
+    finally:
+        world.config_file.write_text(config)
+    world.x("t1", "true", timeout=300).ok("the command that wakes it")
