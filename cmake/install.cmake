@@ -12,7 +12,7 @@ endforeach()
 add_custom_target(locki_all DEPENDS ${locki_programs})
 
 file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/share/locki)
-foreach(data recipes share/agents share/gate)
+foreach(data recipes share/agents share/gate share/session)
   get_filename_component(name ${data} NAME)
   if(EXISTS ${CMAKE_SOURCE_DIR}/${data})
     file(CREATE_LINK ${CMAKE_SOURCE_DIR}/${data} ${CMAKE_BINARY_DIR}/share/locki/${name} SYMBOLIC)

@@ -13,6 +13,7 @@ std::vector<Command> all_commands(const std::vector<std::string>& agents);
 
 Command agent_run_command(const std::string& agent);
 Command exec_command();
+Command attach_command();
 Command new_command();
 Command list_command();
 Command start_command();

@@ -30,6 +30,7 @@ struct OpenedSandbox {
   std::string name, instance, worktree;
   std::uint32_t uid = 0, gid = 0;
   std::map<std::string, std::string> environment;
+  std::string agent_session;                            // program inside: runs or joins an agent's own screen
   std::vector<std::string> argv_prefix;                 // the agent and its bypass arguments; empty for exec
   std::string client_cert, client_key, server_cert;     // files
 };

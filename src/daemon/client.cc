@@ -74,8 +74,11 @@ Result<Client> Client::connect(const sys::Paths& paths, const sys::Installation&
   std::optional<Error> last;
   for (int attempt = 0; attempt < 40; ++attempt) {
     if (auto client = connect_existing(paths)) {
-      TRY_ASSIGN(Reply pong, client->call("ping", {}));
-      if (json::string_or(pong.result, "build") == build_id()) return client;
+      const auto pong = client->call("ping", {});
+      // One that dies at this moment: the next attempt starts another.
+      if (!pong && client->lost()) continue;
+      if (!pong) return fail(pong.error());
+      if (json::string_or(pong->result, "build") == build_id()) return client;
       // A daemon of another build: it leaves when nobody uses it; while somebody does, we keep to it.
       TRY_ASSIGN(Reply leaving, client->call("daemon.leave", {}));
       if (!json::bool_or(leaving.result, "leaving")) return client;

@@ -57,6 +57,7 @@ Result<Reply> open(const Call& call) {
   json::array command;
   for (const auto& word : opened.command) command.emplace_back(word);
   o["argv_prefix"] = std::move(command);
+  o["agent_session"] = sandbox::kAgentSession;
   const auto keys = call.manager.machine().key_files();
   o["client_cert"] = keys.client_cert.native();
   o["client_key"] = keys.client_key.native();

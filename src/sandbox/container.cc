@@ -31,13 +31,15 @@ incus::CreateInstance container_definition(const Record& record, const Limits& l
 
 namespace {
 
-// On a machine that is short of everything, Incus' own database misses its ten seconds: the work is sound, so it is asked for again.
-bool missed_its_deadline(const Error& error) { return error.message().find("deadline exceeded") != std::string::npos; }
-
 Result<> prepare(incus::Client& client, const Record& record, const ContainerSetup& setup) {
   TRY_ASSIGN(const std::string endpoint, sys::read_file(setup.endpoint_program));
   TarWriter tar;
   tar.file(kEndpoint, endpoint, 0755);
+  TRY_ASSIGN(const std::string session, sys::read_file(setup.session_files / "agent-session"));
+  TRY_ASSIGN(const std::string screen, sys::read_file(setup.session_files / "tmux.conf"));
+  const std::string beside = std::string(kAgentSession.substr(0, kAgentSession.rfind('/')));
+  tar.file(kAgentSession, session, 0755);
+  tar.file(beside + "/tmux.conf", screen, 0644);
   incus::RunOptions options;
   options.input = tar.finish();
   // Two archives after one another are one with --ignore-zeros: one command, one round trip.

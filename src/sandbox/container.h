@@ -18,11 +18,15 @@ inline constexpr std::string_view kHome = "/root";
 // The user inside is root of an unprivileged container: its own id range, nothing of the VM's.
 incus::CreateInstance container_definition(const Record& record, const Limits& limits, const std::string& image_alias);
 
+// Runs an agent on a screen that outlives whoever looks at it (share/session).
+inline constexpr std::string_view kAgentSession = "/usr/local/lib/locki/agent-session";
+
 struct ContainerSetup {
   Limits limits;
   std::string image_alias;
   std::string trust_archive;               // may be empty
   std::filesystem::path endpoint_program;  // on the host
+  std::filesystem::path session_files;     // on the host: share/session
 };
 
 // Made when absent, started and prepared when stopped. Returns when commands can run in it; true when it was made: nothing is in it yet.

@@ -207,6 +207,7 @@ ContainerSetup Manager::container_setup(const Record& record, const Config& conf
   }
   setup.trust_archive = machine_.trust_archive();
   setup.endpoint_program = installation_.libexec / "endpoint";
+  setup.session_files = installation_.share / "session";
   return setup;
 }
 
@@ -367,11 +368,11 @@ Result<json::array> Manager::list(const std::string& cwd, bool all) const {
     if (repository) only = repository->common_dir().native();
   }
   auto* self = const_cast<Manager*>(this);
-  const bool machine_runs = self->machine_.running();
+  const bool machine_runs = self->machine_.running(), machine_sleeps = !machine_runs && self->machine_.asleep();
   std::vector<std::future<json::object>> pending;
   for (const auto& record : records) {
     if (!only.empty() && record.git_dir != only) continue;
-    pending.push_back(std::async(std::launch::async, [this, &record, machine_runs] {
+    pending.push_back(std::async(std::launch::async, [this, self, &record, machine_runs, machine_sleeps] {
       json::object o{{"name", record.name},         {"repo", record.repo},       {"branch", record.name},
                      {"worktree", record.worktree}, {"created", record.created}, {"instance", record.instance}, {"base", record.base}};
       json::array agents;
@@ -380,7 +381,8 @@ Result<json::array> Manager::list(const std::string& cwd, bool all) const {
       const MirrorStatus mirror = mirrors_.status(record.id);
       std::error_code error;
       const bool up = machine_runs && mirror.state != "stopped";
-      o["state"] = !fs::exists(record.worktree, error) ? "broken" : up ? "running" : "stopped";
+      o["state"] = !fs::exists(record.worktree, error) ? "broken" : up ? "running" : machine_sleeps && record.cloned ? "asleep" : "stopped";
+      if (up && !record.agents.empty()) o["screens"] = self->screens_of(record);
       o["mirror"] = json::object{{"state", mirror.state}, {"held", mirror.held}, {"conflicts", mirror.conflicts}, {"problem", mirror.problem}};
       o["dirty"] = nullptr;
       o["ahead"] = nullptr;
@@ -399,6 +401,20 @@ Result<json::array> Manager::list(const std::string& cwd, bool all) const {
   for (auto& one : pending) out.push_back(one.get());
   for (const auto& why : broken) out.push_back(json::object{{"name", why.substr(0, why.find(':'))}, {"state", "broken"}, {"problem", why}});
   return out;
+}
+
+json::object Manager::screens_of(const Record& record) {
+  const auto client = machine_.incus();
+  if (!client) return {};
+  const auto screens = screens_.look(record.id, [client = *client, instance = record.instance] {
+    incus::RunOptions options;
+    options.timeout = std::chrono::seconds(10);
+    options.max_output = 4096;
+    return client->run_ok(instance, {std::string(kAgentSession), "--state"}, options);
+  });
+  json::object o;
+  for (const auto& [agent, state] : screens) o[agent] = state == ScreenState::kWaiting ? "waiting" : "running";
+  return o;
 }
 
 Result<Record> Manager::start(const Where& where, const ProgressSink& progress) {

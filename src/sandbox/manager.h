@@ -19,6 +19,7 @@
 #include "sandbox/machine.h"
 #include "sandbox/mirrors.h"
 #include "sandbox/record.h"
+#include "sandbox/screens.h"
 #include "sys/xdg.h"
 
 namespace locki::sandbox {
@@ -122,6 +123,7 @@ class Manager {
   Result<> ensure_machine(const Config& config, const ProgressSink& progress);
   // The mirrors of all containers that run are taken up, as after a restart of the daemon or a sleep of the machine.
   void take_up_running();
+  json::object screens_of(const Record& record);
   // Containers whose record is gone: a remove while the machine was off, or a crash.
   void sweep();
   Result<Record> find(const Where& where) const;
@@ -150,6 +152,7 @@ class Manager {
   // One container is made and started at a time: under emulation several at once make Incus' database miss its own ten seconds.
   std::mutex containers_mutex_;
   bool swept_ = false;
+  ScreenWatch screens_;
   IdleWatch idle_;  // of look_for_idleness() alone
   // Shared while something is brought up or used, alone while the machine is stopped or put to sleep. Taken before all other locks.
   std::shared_mutex life_;

@@ -85,6 +85,8 @@ Result<> import_sandbox_image(incus::Client& client, const ImageFiles& image, co
 
 }  // namespace
 
+bool missed_its_deadline(const Error& error) { return error.message().find("deadline exceeded") != std::string::npos; }
+
 std::string provision_id(const ImageFiles& image) {
   std::string all = image.alias;
   for (const auto& part : {pool_definition(), network_definition(), profile_definition()}) {

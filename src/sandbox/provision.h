@@ -27,6 +27,9 @@ inline constexpr std::string_view kBuilderAddress = "10.77.0.2";
 incus::Config network_device(const std::string& address);
 incus::Config network_config(const std::string& address);  // for the instance's config
 
+// On a machine that is short of everything, Incus' own database misses its ten seconds: the work is sound, and may be asked for again.
+bool missed_its_deadline(const Error& error);
+
 struct ImageFiles {
   std::filesystem::path metadata;  // a tarball with metadata.yaml
   std::filesystem::path rootfs;    // tarball

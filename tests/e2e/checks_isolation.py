@@ -6,7 +6,7 @@ import socket
 import subprocess
 
 from canary import Canary, own_addresses
-from harness import SECRET, check, equal, expect
+from harness import SECRET, check, equal, expect, shortened
 
 
 @check
@@ -155,3 +155,27 @@ def jailed(world, pid):
         inside = source.startswith(str(world.home))
         expect(not inside or source.endswith("/data.img"), f"a path of the home is mounted in the jail: {source} on {target}")
     expect(SECRET.encode() not in pathlib.Path(f"/proc/{pid}/environ").read_bytes(), "the host's environment is QEMU's")
+
+
+@check
+def limits_hold(world):
+    """Disk, memory and processes of a sandbox, set in the config: it meets its limits, and nobody else does."""
+    world.sandbox("t1")
+    world.run("remove", "--force", "small")  # of an attempt before
+    config = world.config_file.read_text()
+    world.config_file.write_text(config + '\n[sandbox]\ndisk = "1GiB"\nmemory = "512MiB"\nprocesses = 128\n')
+    try:
+        world.run("new", "small").ok("locki new small")
+    finally:
+        world.config_file.write_text(config)
+    ran = world.x("small", "sh", "-c", "head -c 3G /dev/urandom > /root/fill; sync", timeout=600)
+    size = int(world.sh("small", "stat -c %s /root/fill"))
+    expect(ran.status != 0 or size < 3 << 30, "3 GiB fit into a disk of 1 GiB")
+    expect(size < 1.2 * (1 << 30), f"{size >> 20} MiB fitted into a disk of 1 GiB")
+    expect("quota" in ran.errors or "space" in ran.errors, f"it says {shortened(ran.errors)!r}")
+    world.sh("small", "rm /root/fill")
+    world.x("t1", "sh", "-c", "head -c 8M /dev/zero > /root/fits && rm /root/fits").ok("another sandbox's disk")
+    equal(world.sh("small", "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max").split(), [str(512 << 20), "128"], "memory and processes")
+    ran = world.x("small", "sh", "-c", "for i in $(seq 300); do sleep 20 & done; wait", timeout=120)
+    expect("fork" in ran.errors or "resource" in ran.errors.lower(), f"300 processes within 128: {shortened(ran.errors)!r}")
+    world.run("remove", "--force", "small").ok("locki remove")

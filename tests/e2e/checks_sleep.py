@@ -120,7 +120,8 @@ def killed_at_every_step_of_resume(world):
         world.sh("t1", f"echo {point} > step.txt; git add step.txt; git commit -q -m 'resume {point}'")
         world.sync("t1")
         world.run("vm", "suspend", timeout=120).ok("locki vm suspend")
-        with_fault(world, point, "vm", "start")
+        ran = with_fault(world, point, "vm", "start")
+        expect("connection was closed" in ran.errors, f"{point}: the daemon was not killed: {ran.status} {ran.errors!r}")
         world.x("t1", "true", timeout=600).ok(f"the command after a kill at {point}")
         # Loaded, but not yet let go: the next daemon lets it go. Before that its memory is lost, and it boots.
         equal(lives(world, point), point == "vm.loaded", f"what ran inside, after a kill at {point}")

@@ -21,7 +21,11 @@ Result<int> run(Context& context, const Arguments& arguments, const std::string&
   if (const auto name = arguments.value("NAME"); !name.empty()) TRY(check_name(name));
   TRY_ASSIGN(auto opened, open_sandbox(context, {.name = arguments.value("NAME"), .agent = agent, .create = true, .from = arguments.value("from")}));
   if (opened.sandbox.argv_prefix.empty()) return fail(ErrorKind::kProtocol, "the daemon does not say how to start " + agent);
-  SessionRequest request{.argv = opened.sandbox.argv_prefix, .directory = ""};
+  SessionRequest request{.argv = {}, .directory = ""};
+  // Somebody sits down to work with it: it gets a screen of its own, which outlives this terminal. With arguments it is a command.
+  const bool own_screen = wants_terminal(context) && arguments.rest.empty() && !arguments.flag("no-detach") && !opened.sandbox.agent_session.empty();
+  if (own_screen) request.argv = {opened.sandbox.agent_session, agent};
+  request.argv.insert(request.argv.end(), opened.sandbox.argv_prefix.begin(), opened.sandbox.argv_prefix.end());
   request.argv.insert(request.argv.end(), arguments.rest.begin(), arguments.rest.end());
   TRY_ASSIGN(const int status, run_session(context, opened.sandbox, request));
   say_what_changed(context, opened);
@@ -36,9 +40,12 @@ Command agent_run_command(const std::string& agent) {
           .summary = "run that agent in a sandbox, which is made when there is none of that name",
           .description = "Runs " + agent +
                          " in the sandbox NAME with every permission prompt switched off. Where there is none yet, its branch,\n"
-                         "worktree and container are made first. Everything behind NAME goes to the agent, also behind --.",
+                         "worktree and container are made first. Everything behind NAME goes to the agent, also behind --.\n"
+                         "Without ARGS on a terminal, it runs on a screen of its own: closing the terminal or Ctrl-] leaves it running, and the\n"
+                         "same command (or locki attach) takes it up again.",
           .positionals = {name_positional()},
-          .options = {{"--from", "REF", "the branch or commit a new sandbox starts from (default: the current one)"}},
+          .options = {{"--no-detach", "", "end the agent with the terminal"},
+                      {"--from", "REF", "the branch or commit a new sandbox starts from (default: the current one)"}},
           .examples = {{"locki " + agent + " my-feature", "start or go on"},
                        {"locki " + agent + " my-feature -- --version", "pass --version on to the agent"},
                        {"locki " + agent + " --from main fix-login", "begin a new branch at main"}},

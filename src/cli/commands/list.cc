@@ -40,7 +40,14 @@ std::string agents_of(const json::object& sandbox) {
   std::vector<std::string> names;
   if (const auto* agents = json::array_or_null(sandbox, "agents")) {
     for (const auto& agent : *agents) {
-      if (agent.is_string()) names.emplace_back(agent.get_string());
+      if (!agent.is_string()) continue;
+      std::string name(agent.get_string());
+      // On a screen of its own: it goes on without anybody looking.
+      if (const auto* screens = json::object_or_null(sandbox, "screens")) {
+        const auto state = json::string_or(*screens, name);
+        if (!state.empty()) name += state == "waiting" ? " (waiting for you)" : " (running)";
+      }
+      names.push_back(std::move(name));
     }
   }
   return join(names, " ");
