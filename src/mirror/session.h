@@ -4,14 +4,12 @@
 // there.
 #pragma once
 
-#include <functional>
 #include <memory>
-#include <optional>
-#include <string>
 
 #include "base/result.h"
 #include "mirror/control.h"
 #include "mirror/door.h"
+#include "review/hold_rules.h"
 #include "sys/fd.h"
 
 namespace locki::mirror {
@@ -20,8 +18,7 @@ struct SessionOptions {
   StartSettings settings;
   DoorLimits limits;
   std::size_t round = 2000;  // actions planned at once
-  // Why a new file from inside stays at the door for now, or nullopt. The review's rules go here.
-  std::function<std::optional<std::string>(std::string_view path, const Entry& entry)> hold;
+  review::HoldRules rules;   // which files from inside stay at the door until the user lets them in
 };
 
 class Session {

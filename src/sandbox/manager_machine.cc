@@ -164,6 +164,10 @@ Result<json::array> Manager::doctor() {
   if (auto records = records_.list(&broken)) {
     for (const auto& record : *records) {
       const auto mirror = mirrors_.status(record.id);
+      if (!mirror.refused.empty()) add("commits of " + record.name, false, "refused: " + mirror.refused, "they stay inside; the agent was told why");
+      if (!mirror.stuck.empty()) {
+        add("files of " + record.name, false, fmt::format("{} cannot be carried, {} among them: {}", mirror.stuck.size(), printable(mirror.stuck.begin()->first), mirror.stuck.begin()->second), "locki sync " + record.name + " names all of them");
+      }
       if (mirror.state == "closed" || mirror.state == "failed") {
         add("mirror of " + record.name, false, mirror.problem, mirror.state == "closed" ? "the sandbox broke the rules of the mirror: look at it, then locki start " + record.name : "it is tried again by itself");
       }

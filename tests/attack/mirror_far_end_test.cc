@@ -120,7 +120,7 @@ TEST_F(HostileFarEnd, SendsOtherContentThanItListed) {
   EXPECT_EQ(fetch->path, "new");
   send(wire::Content{fetch->id, 3});
   send(wire::Data{fetch->id, true, false, "xyz"});
-  EXPECT_TRUE(pair_.event("held"));
+  EXPECT_TRUE(pair_.event("blocked"));
   EXPECT_FALSE(fs::exists(pair_.host() / "new"));
   expect_untouched();
 }
