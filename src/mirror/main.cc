@@ -8,6 +8,7 @@
 #include <csignal>
 
 #include "base/log.h"
+#include "mirror/confine.h"
 #include "mirror/session.h"
 
 namespace {
@@ -59,7 +60,10 @@ Result<> work() {
   }
   TRY_ASSIGN(StartSettings settings, read_settings(control.get()));
   TRY_ASSIGN(review::HoldRules rules, context(rules_of(settings), "while reading the rules for held files"));
-  TRY_ASSIGN(Session session, Session::open({.settings = std::move(settings), .rules = std::move(rules)}, std::move(stream), std::move(control)));
+  TRY_ASSIGN(const Confinement confined, context(confine(settings), "while confining the worker"));
+  SessionOptions options{.settings = std::move(settings), .rules = std::move(rules)};
+  options.outdated = [&confined] { return confined.config.replaced(); };
+  TRY_ASSIGN(Session session, Session::open(std::move(options), std::move(stream), std::move(control)));
   return session.run();
 }
 

@@ -162,6 +162,8 @@ Result<> Session::Impl::turn() {
     if (Clock::now() - last_ref_look >= kRefLook) {
       last_ref_look = Clock::now();
       TRY(git->look(false));
+      if (options.outdated && options.outdated())
+        return fail(ErrorKind::kUnavailable, "the user's git configuration was replaced: the mirror begins anew");
     }
     // Who waits for an answer does not wait out a delay.
     plan_again |= std::any_of(blocked.begin(), blocked.end(), [&, now = Clock::now()](const auto& item) {

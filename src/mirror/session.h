@@ -4,6 +4,7 @@
 // there.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "base/result.h"
@@ -19,6 +20,8 @@ struct SessionOptions {
   DoorLimits limits;
   std::size_t round = 2000;  // actions planned at once
   review::HoldRules rules;   // which files from inside stay at the door until the user lets them in
+  // Asked now and then: true ends the session with kUnavailable, for the next one to begin with what is new.
+  std::function<bool()> outdated;
 };
 
 class Session {

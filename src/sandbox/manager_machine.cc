@@ -6,6 +6,7 @@
 #include "base/strings.h"
 #include "sandbox/manager.h"
 #include "sys/file.h"
+#include "sys/landlock.h"
 #include "sys/process.h"
 
 namespace locki::sandbox {
@@ -146,6 +147,9 @@ Result<json::array> Manager::doctor() {
     const auto free = sys::free_space(path);
     add(name, free && *free >= least, free ? human_bytes(*free) + " free" : free.error().describe(), "free some space in " + path.native());
   }
+  const int landlock = sys::landlock_version();
+  add("confinement of the mirror", landlock >= sys::kLeastLandlock, landlock > 0 ? fmt::format("Landlock version {}", landlock) : "this kernel has no Landlock, or it is switched off",
+      "a kernel of 5.19 or newer, with landlock among lsm= of its command line; until then a system call filter alone holds the mirror's worker");
   if (auto status = machine_status()) {
     const std::string state = json::string_or(*status, "state");
     const std::string problem = json::string_or(*status, "problem");
