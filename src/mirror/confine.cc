@@ -56,6 +56,11 @@ std::string identity(const fs::path& path) {
   return std::to_string(st.st_dev) + ":" + std::to_string(st.st_ino);
 }
 
+bool lies_in(const fs::path& path, const fs::path& directory) {
+  const auto relative = path.lexically_relative(directory);
+  return !relative.empty() && *relative.begin() != "..";
+}
+
 Result<git::Repository> repository_of(const StartSettings& settings) {
   return git::Repository::discover({settings.git, settings.home}, settings.worktree);
 }
@@ -101,6 +106,10 @@ Result<sys::FileAccess> access_for(const StartSettings& settings) {
 Result<Confinement> confine(const StartSettings& settings) {
   TRY_ASSIGN(const auto repository, repository_of(settings));
   TRY_ASSIGN(auto config, config_files(repository, settings.home));
+  // Where the whole directory may be read, a new file may be as well.
+  std::erase_if(config, [&](const fs::path& file) {
+    return lies_in(file, repository.common_dir()) || lies_in(file, fs::path(settings.home) / ".config/git");
+  });
   Confinement done{.config = ConfigFiles(std::move(config))};
   TRY_ASSIGN(const auto access, access_for(settings));
   if (auto restricted = sys::restrict_files(access)) {

@@ -314,7 +314,15 @@ void Mirrors::stop_all() {
 Result<json::object> Mirrors::sync(const std::string& id, milliseconds timeout) {
   const auto mirror = find(id);
   if (!mirror) return fail(ErrorKind::kUnavailable, "the sandbox is not running", "locki start");
-  return mirror->ask({{"request", "sync"}}, timeout);
+  const auto deadline = steady_clock::now() + timeout;
+  for (;;) {
+    auto reply = mirror->ask({{"request", "sync"}}, std::max(milliseconds(0), std::chrono::duration_cast<milliseconds>(deadline - steady_clock::now())));
+    // A worker that ends (and is started anew by itself) is no answer.
+    const bool again = !reply && reply.error().kind() == ErrorKind::kUnavailable && !mirror->over() && steady_clock::now() < deadline;
+    const std::string state = mirror->status().state;
+    if (!again || state == "closed" || state == "stopped") return reply;
+    std::this_thread::sleep_for(milliseconds(100));
+  }
 }
 
 Result<json::object> Mirrors::ask(const std::string& id, json::object request, milliseconds timeout) {
