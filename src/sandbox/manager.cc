@@ -232,7 +232,7 @@ Result<MirrorPlan> Manager::mirror_plan(const Record& record, const Config& conf
   TRY_ASSIGN(plan.settings.user_name, repository.user_name());
   TRY_ASSIGN(plan.settings.user_email, repository.user_email());
   plan.settings.include = config.include;
-  TRY(add_hold_rules(plan.settings, config));
+  TRY(add_hold_rules(plan.settings, config, repository));
   TRY(sys::make_directories(plan.settings.state, 0700));
   return plan;
 }

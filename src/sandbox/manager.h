@@ -118,7 +118,7 @@ class Manager {
   ContainerSetup container_setup(const Record& record, const Config& config, const ProgressSink& progress);
   Result<MirrorPlan> mirror_plan(const Record& record, const Config& config) const;
   // (manager_review.cc)
-  Result<> add_hold_rules(mirror::StartSettings& settings, const Config& config) const;
+  Result<> add_hold_rules(mirror::StartSettings& settings, const Config& config, const git::Repository& repository) const;
   // Held when the mirror last ran, or now. What cannot be read counts as none.
   std::vector<mirror::HeldFile> held_files(const Record& record) const;
   // What only the sandbox has because the door did not let it out, a line each.

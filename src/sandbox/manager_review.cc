@@ -1,5 +1,6 @@
 // Held files: showing them, letting them in.
 #include "mirror/held.h"
+#include "review/hold_rules.h"
 #include "sandbox/held_report.h"
 #include "sandbox/manager.h"
 #include "sys/file.h"
@@ -15,10 +16,16 @@ constexpr milliseconds kSyncTime{120'000};
 
 }  // namespace
 
-Result<> Manager::add_hold_rules(mirror::StartSettings& settings, const Config& config) const {
+Result<> Manager::add_hold_rules(mirror::StartSettings& settings, const Config& config, const git::Repository& repository) const {
   TRY_ASSIGN(settings.hold_rules, context(sys::read_file(installation_.share / "review" / "held.rules", 1 << 20), "while reading which files are held"));
   settings.hold = config.review_hold;
   settings.allow = config.review_allow;
+  // Where this user's git looks for hooks, if that is in the worktree: a relative path counts from its root (githooks(5)).
+  TRY_ASSIGN(const std::string hooks, repository.config("core.hooksPath"));
+  const std::string inside = fs::path(hooks).lexically_normal().generic_string();
+  if (inside.empty() || inside.front() == '/' || inside.front() == '~' || inside.starts_with("..") || inside == ".") return {};
+  review::HoldRules check;
+  if (check.hold("/" + inside, "hooks")) settings.hold.push_back("/" + inside);
   return {};
 }
 
