@@ -300,6 +300,16 @@ Result<std::string> History::read(std::string_view version, std::string_view pat
   return sys::run_ok(command({"cat-file", "blob", object}), {}, {.max_output = limit});
 }
 
+Result<std::string> History::find(std::string_view path, const Hash& content, std::size_t limit) const {
+  constexpr const char* kLooked = "--max-count=20";
+  TRY_ASSIGN(const std::string versions, sys::run_ok(command({"--literal-pathspecs", "rev-list", kLooked, std::string(kStates), "--", std::string(path)})));
+  for (const std::string& version : split_lines(versions)) {
+    auto bytes = read(version, path, limit);
+    if (bytes && hash_of(*bytes) == content) return bytes;
+  }
+  return fail(ErrorKind::kNotFound, "no version has '" + printable(path) + "' as it was agreed on");
+}
+
 Result<> History::tidy() {
   TRY_ASSIGN(const sys::Output tip, sys::run(command({"rev-parse", "--verify", "--quiet", std::string(kStates)})));
   if (tip.exit.ok()) {

@@ -65,6 +65,8 @@ class History {
   Result<> read_into(std::string_view version, std::string_view path, int out) const;
   // The same in memory, bounded.
   Result<std::string> read(std::string_view version, std::string_view path, std::size_t limit) const;
+  // A file's content with that hash, from the last versions that have the path. kNotFound.
+  Result<std::string> find(std::string_view path, const Hash& content, std::size_t limit) const;
   // Packs what has accumulated, if it is much.
   Result<> tidy();
 

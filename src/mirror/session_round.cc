@@ -169,8 +169,9 @@ Result<bool> Session::Impl::merge(Step& step, const Download& download) {
     return false;
   // What would run on the host gets there as the user has seen it, or not at all.
   if (rule_for(action.path, EntryKind::kFile)) return false;
-  auto old = history.read("", action.path, kMaxMerge);
-  if (!old || hash_of(*old) != agreed->content) return false;
+  // Usually the last version; not if one side's next content was recorded while this one was on its way.
+  const auto old = history.find(action.path, agreed->content, kMaxMerge);
+  if (!old) return false;
   auto opened = tree->open_file(action.path);
   if (!opened) return false;
   auto ours = sys::read_all(opened->fd.get(), kMaxMerge);
