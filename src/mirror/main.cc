@@ -47,6 +47,7 @@ void limit_resources() {
 // What is not understood holds nothing back, so it is an error.
 Result<review::HoldRules> rules_of(const StartSettings& settings) {
   TRY_ASSIGN(review::HoldRules rules, review::HoldRules::parse(settings.hold_rules));
+  if (rules.size() == 0) return fail(ErrorKind::kUsage, "there are none");
   for (const std::string& pattern : settings.hold) TRY(rules.hold(pattern, "held by your own configuration"));
   for (const std::string& pattern : settings.allow) TRY(rules.allow(pattern));
   return rules;

@@ -42,6 +42,14 @@ Result<std::string> diff_of(const git::Program& git, const fs::path& scratch, co
   return text.find("\nBinary files") != std::string::npos ? "Binary files differ\n" : std::string();
 }
 
+// JSON is UTF-8: a line that is none is shown with its bytes spelled out.
+std::string as_utf8(const std::string& text) {
+  if (is_utf8(text)) return text;
+  std::string out;
+  for (const std::string& line : split_lines(text)) out += (is_utf8(line) ? line : printable(line, 8000)) + "\n";
+  return out;
+}
+
 Result<json::object> report_one(const HeldFile& file, const mirror::History& history, const sys::Directory& worktree, const git::Program& git, const fs::path& scratch) {
   const auto before = on_host(worktree, file.path);
   json::object o = to_json(file);
@@ -64,7 +72,7 @@ Result<json::object> report_one(const HeldFile& file, const mirror::History& his
     diff.resize(kMaxDiff);
     note = "only the beginning is shown";
   }
-  o["diff"] = diff;
+  o["diff"] = as_utf8(diff);
   o["note"] = note;
   return o;
 }

@@ -41,12 +41,6 @@ std::string instance_name(const std::string& name, const std::string& id) {
   return fmt::format("lk-{}{}{}", slug, slug.empty() ? "" : "-", id);
 }
 
-// The answer to a sync: nothing stays inside that the user does not know of.
-bool all_came_out(const json::object& reply) {
-  const auto* blocked = json::array_or_null(reply, "blocked");
-  return blocked == nullptr || blocked->empty();
-}
-
 bool lies_in(const fs::path& path, const fs::path& directory) {
   const auto relative = path.lexically_relative(directory);
   return !relative.empty() && *relative.begin() != "..";

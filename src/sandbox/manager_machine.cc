@@ -31,7 +31,8 @@ Result<> Manager::start_machine(const ProgressSink& progress) {
 Result<> Manager::bring_home(Record& record, const ProgressSink& progress) {
   if (!is_up(record.id)) return {};
   Phase phase(progress, "sync." + record.id, fmt::format("Bringing home what {} did", record.name));
-  record.settled = mirrors_.sync(record.id, std::chrono::seconds(60)).has_value();
+  const auto synced = mirrors_.sync(record.id, std::chrono::seconds(60));
+  record.settled = synced && all_came_out(*synced);
   return records_.save(record);
 }
 

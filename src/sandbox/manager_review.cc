@@ -1,4 +1,5 @@
 // Held files: showing them, letting them in.
+#include "base/log.h"
 #include "mirror/held.h"
 #include "review/hold_rules.h"
 #include "sandbox/held_report.h"
@@ -57,8 +58,11 @@ std::vector<std::string> Manager::left_inside(const Record& record, const git::R
 
 Result<json::array> Manager::review(const Where& where) {
   TRY_ASSIGN(const Record record, find(where));
-  // What is held when it is at rest is what was held when it last ran.
-  if (is_up(record.id)) TRY(mirrors_.sync(record.id, kSyncTime));
+  const std::shared_lock awake(life_);
+  // What is held when it is at rest, or when its mirror is closed, is what was held when that last ran.
+  if (is_up(record.id)) {
+    if (auto synced = mirrors_.sync(record.id, kSyncTime); !synced) log::info("review of {}: {}", record.name, synced.error().describe());
+  }
   const fs::path directory = records_.directory_of(record.id);
   TRY_ASSIGN(const auto files, mirror::HeldStore::read(directory / "mirror"));
   TRY_ASSIGN(auto report, report_held(files, directory / "mirror", record.worktree, git_));
@@ -68,6 +72,7 @@ Result<json::array> Manager::review(const Where& where) {
 
 Result<json::array> Manager::accept_held(const Where& where, const std::vector<std::string>& words, const ProgressSink& progress) {
   TRY_ASSIGN(Record record, find(where));
+  const std::shared_lock awake(life_);
   {
     const auto held = lock(record.id);
     TRY(bring_up(record, progress));

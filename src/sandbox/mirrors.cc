@@ -52,6 +52,11 @@ class Lines {
 
 }  // namespace
 
+bool all_came_out(const json::object& sync_reply) {
+  const auto* blocked = json::array_or_null(sync_reply, "blocked");
+  return blocked == nullptr || blocked->empty();
+}
+
 // Lives as long as its thread or a caller needs it.
 class Mirrors::Mirror {
  public:

@@ -40,6 +40,9 @@ struct MirrorPlan {
   mirror::StartSettings settings;
 };
 
+// The answer to a sync: nothing is in the way that keeps a file inside. (Held files are a matter of their own.)
+bool all_came_out(const json::object& sync_reply);
+
 class Mirrors {
  public:
   using Connect = std::function<Result<std::shared_ptr<incus::Client>>()>;
