@@ -1,4 +1,4 @@
-# Installed layout: bin/locki, libexec/locki/{jail,mirror,endpoint}, share/locki/{recipes,agents,gate}. The build tree has the same one:
+# Installed layout: bin/locki, libexec/locki/{jail,mirror,endpoint}, share/locki/{recipes,agents,gate,review}. The build tree has the same one:
 # `locki` finds its parts relative to its own file, so both work without a configured prefix.
 set(locki_programs)
 set_target_properties(locki PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
@@ -12,7 +12,7 @@ endforeach()
 add_custom_target(locki_all DEPENDS ${locki_programs})
 
 file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/share/locki)
-foreach(data recipes share/agents share/gate share/session)
+foreach(data recipes share/agents share/gate share/review share/session)
   get_filename_component(name ${data} NAME)
   if(EXISTS ${CMAKE_SOURCE_DIR}/${data})
     file(CREATE_LINK ${CMAKE_SOURCE_DIR}/${data} ${CMAKE_BINARY_DIR}/share/locki/${name} SYMBOLIC)

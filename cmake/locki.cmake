@@ -3,6 +3,7 @@ find_package(PkgConfig REQUIRED)
 find_package(tl-expected REQUIRED)
 find_package(Threads REQUIRED)
 pkg_check_modules(SODIUM REQUIRED IMPORTED_TARGET libsodium)
+pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)
 # The endpoint is a static program, and pkg-config names the shared library only.
 find_library(LOCKI_SODIUM_ARCHIVE libsodium.a)
 if(LOCKI_SODIUM_ARCHIVE)

@@ -25,8 +25,7 @@ std::uint32_t code_point(std::string_view text, std::size_t at, std::size_t leng
   return value;
 }
 
-// Lower-case ASCII without what HFS+ ignores. Two other letters fold to ASCII ones on some file systems: U+212A (Kelvin
-// sign) and U+017F (long s); neither is in ".git", so ASCII is enough.
+// Lower-case ASCII without what HFS+ ignores.
 std::string folded(std::string_view component) {
   std::string out;
   for (std::size_t i = 0; i < component.size();) {
@@ -38,23 +37,36 @@ std::string folded(std::string_view component) {
   return ascii_lower(out);
 }
 
-// U+0131 (dotless i), U+0130: some case-insensitive file systems (exFAT and NTFS up-case tables map U+0131 to itself,
-// but ext4 casefold and APFS differ between versions) are not worth trusting: any non-ASCII letter i counts as an i
-// here.
-std::string with_plain_i(std::string text) {
-  for (const std::string_view other : {std::string_view("\xc4\xb1"), std::string_view("\xc4\xb0")}) {
-    for (std::size_t at; (at = text.find(other)) != std::string::npos;) text.replace(at, other.size(), "i");
-  }
-  return text;
+void replace_all(std::string& text, std::string_view what, std::string_view with) {
+  for (std::size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += with.size())
+    text.replace(at, what.size(), with);
 }
 
 }  // namespace
 
-bool is_dotgit(std::string_view component) {
-  std::string name = with_plain_i(folded(component));
+std::string fold(std::string_view component) {
+  std::string name = folded(component);
+  // Letters that some case-insensitive file systems fold to ASCII ones: U+0131 and U+0130 (exFAT and NTFS map the first to itself, but ext4
+  // casefold and APFS differ between versions: not worth trusting), U+212A (Kelvin sign), U+017F (long s).
+  replace_all(name, "\xc4\xb1", "i");
+  replace_all(name, "\xc4\xb0", "i");
+  replace_all(name, "\xe2\x84\xaa", "k");
+  replace_all(name, "\xc5\xbf", "s");
   // NTFS: everything from the first colon is a stream's name; trailing dots and spaces do not count.
   if (const auto colon = name.find(':'); colon != std::string::npos) name.resize(colon);
   while (!name.empty() && (name.back() == '.' || name.back() == ' ')) name.pop_back();
+  return name;
+}
+
+bool is_short_name(std::string_view folded) {
+  const std::string_view stem = folded.substr(0, folded.find('.'));
+  const std::string_view extension = folded.substr(std::min(folded.size(), stem.size() + 1));
+  if (stem.size() < 3 || stem.size() > 8 || extension.size() > 3) return false;
+  return stem[stem.size() - 2] == '~' && stem.back() >= '1' && stem.back() <= '9';
+}
+
+bool is_dotgit(std::string_view component) {
+  const std::string name = fold(component);
   if (name == ".git") return true;
   // The 8.3 names of `.git`: GIT~1, and GIT~N where others came first. Beyond ~4 NTFS hashes: gi7eba~1 is the one for
   // ".git" (git's is_ntfs_dotgit takes git~1 only; the rest costs nothing).

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace locki::path_rules {
@@ -18,6 +19,11 @@ inline constexpr std::string_view kTemporaryPrefix = ".locki-tmp-";
 // True when any host file system could take the component for `.git`: letter case, HFS+ ignorable code points, NTFS
 // short name (git~1), trailing dots and spaces, a stream (`.git::$INDEX_ALLOCATION`).
 bool is_dotgit(std::string_view component);
+// The form in which two spellings of a component are the same name to some host file system: ASCII letter case and what folds to it,
+// code points that HFS+ ignores, a stream's name after ':', trailing dots and spaces. For comparing only.
+std::string fold(std::string_view component);
+// True for a folded component that has the form of an NTFS short name (8.3): `agents~1.md`, `vscode~1`.
+bool is_short_name(std::string_view folded);
 // Why this component may not be used, or nullopt. The text is a constant: safe to print.
 std::optional<std::string_view> why_bad_component(std::string_view component);
 // The same for a whole relative path, and for the target of a symlink that sits at `path`.

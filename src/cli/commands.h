@@ -22,6 +22,7 @@ Command remove_command();
 Command sync_command();
 Command cp_command();
 Command diff_command();
+Command review_command();
 Command history_command();
 Command undo_command();
 Command net_command();

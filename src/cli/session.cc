@@ -172,7 +172,7 @@ std::string session_summary(const json::object& sandbox) {
   const auto name = printable(json::string_or(sandbox, "name"));
   if (const auto* mirror = json::object_or_null(sandbox, "mirror")) {
     if (const auto held = json::int_or(*mirror, "held"); held > 0) {
-      parts.push_back(counted(held, "file") + " held at the door");
+      parts.push_back(counted(held, "file") + " held at the door (locki review " + name + ")");
     }
     if (const auto conflicts = json::int_or(*mirror, "conflicts"); conflicts > 0) {
       parts.push_back(counted(conflicts, "conflict") + ": your version stands (locki history " + name + ")");

@@ -124,6 +124,16 @@ const std::map<std::string, Handler, std::less<>>& table() {
          return Reply{std::move(result), {}};
        }},
       {"sandbox.history", [](const Call& c) { return reply("versions", c.manager.history(c.where())); }},
+      {"sandbox.review", [](const Call& c) { return reply("held", c.manager.review(c.where())); }},
+      {"sandbox.accept",
+       [](const Call& c) {
+         std::vector<std::string> paths;
+         if (const auto* wanted = json::array_or_null(c.params, "paths")) {
+           for (const auto& path : *wanted)
+             if (path.is_string()) paths.emplace_back(path.get_string());
+         }
+         return reply("accepted", c.manager.accept_held(c.where(), paths, c.progress));
+       }},
       {"incus.connect", connect_incus},
       {"agent.list", [](const Call& c) { return reply("agents", c.manager.agents()); }},
       {"agent.update", [](const Call& c) { return reply(c.manager.update_agent(c.text("agent"), c.progress)); }},

@@ -5,8 +5,11 @@
 namespace locki::mirror {
 
 json::object to_json(const StartSettings& s) {
-  json::array include;
-  for (const std::string& path : s.include) include.emplace_back(path);
+  const auto list = [](const std::vector<std::string>& items) {
+    json::array out;
+    for (const std::string& item : items) out.emplace_back(item);
+    return out;
+  };
   return {{"sandbox", s.sandbox},
           {"instance", s.instance},
           {"worktree", s.worktree},
@@ -17,7 +20,10 @@ json::object to_json(const StartSettings& s) {
           {"home", s.home},
           {"user_name", s.user_name},
           {"user_email", s.user_email},
-          {"include", std::move(include)}};
+          {"include", list(s.include)},
+          {"hold_rules", s.hold_rules},
+          {"hold", list(s.hold)},
+          {"allow", list(s.allow)}};
 }
 
 Result<StartSettings> start_settings_from_json(const json::object& o) {
@@ -32,9 +38,12 @@ Result<StartSettings> start_settings_from_json(const json::object& o) {
   TRY_ASSIGN(s.home, json::get_string(o, "home"));
   s.user_name = json::string_or(o, "user_name");
   s.user_email = json::string_or(o, "user_email");
-  if (const json::array* include = json::array_or_null(o, "include")) {
-    for (const json::value& path : *include) {
-      if (path.is_string()) s.include.emplace_back(path.as_string());
+  s.hold_rules = json::string_or(o, "hold_rules");
+  for (const auto& [key, into] : {std::pair{"include", &s.include}, {"hold", &s.hold}, {"allow", &s.allow}}) {
+    const json::array* items = json::array_or_null(o, key);
+    if (items == nullptr) continue;
+    for (const json::value& item : *items) {
+      if (item.is_string()) into->emplace_back(item.as_string());
     }
   }
   for (const std::string* path : {&s.worktree, &s.inside, &s.state, &s.git}) {

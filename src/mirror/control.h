@@ -41,6 +41,8 @@ struct StartSettings {
   std::string home;      // for the user's git configuration
   std::string user_name, user_email;  // the author inside
   std::vector<std::string> include;   // ignored paths that travel all the same
+  std::string hold_rules;             // the text of share/review/held.rules
+  std::vector<std::string> hold, allow;  // the user's own patterns: held as well; not held
 };
 json::object to_json(const StartSettings& settings);
 Result<StartSettings> start_settings_from_json(const json::object& o);
@@ -53,8 +55,10 @@ struct Event {
   // caught-up    nothing is left to carry
   // conflict     both sides changed `path`; the host's version stands, the agent's is in the history as `version`
   // merged       both sides changed `path`; the text merge went to both
-  // held         `path` stays inside for now; text says why
-  // unheld       it no longer does
+  // held         `path` stays inside until the user lets it in (locki review); text says why, `version` of the history has the content
+  // unheld       it no longer does: let in, removed or reverted
+  // blocked      `path` cannot be carried for now and is tried again; text says why
+  // unblocked    it was carried, or there is nothing to be carried any more
   // commit       the host branch moved to `version` by commits from inside
   // commit_in    commits of the host went in; `version` is their tip
   // rejected     commits from inside were refused; text says why; `version` is the tip refused

@@ -283,6 +283,7 @@ void GitLink::follow() {
   // The human has switched the worktree to something else: its index is none of the branch's business.
   if (branch && *branch != branch_) return index_behind_.reset();
   const auto followed = git::follow_index(repository_, worktree_, index_behind_->first, index_behind_->second);
+  ++index_moves_;
   if (followed) return index_behind_.reset();
   // Somebody holds index.lock: again in a moment.
   log::warning("{}", followed.error().describe());

@@ -56,6 +56,8 @@ class GitLink {
   Result<> step();
   // Nothing under way and nothing to do. A refused tip counts as settled.
   bool settled() const;
+  // How often the worktree's index was made to follow.
+  std::uint64_t index_moves() const { return index_moves_; }
   // Outgoing pack: a descriptor to poll for reading while the stream takes data, or -1.
   int pack_fd() const { return sending_ && stream_wants() ? pack_out_.get() : -1; }
   Result<> pump();
@@ -89,6 +91,7 @@ class GitLink {
   sys::Fd pack_out_;
   // The index is still at `first`, the branch at `second`.
   std::optional<std::pair<std::string, std::string>> index_behind_;
+  std::uint64_t index_moves_ = 0;
 };
 
 }  // namespace locki::mirror

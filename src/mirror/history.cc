@@ -226,6 +226,17 @@ Result<std::string> History::keep(std::string_view path, const Entry& entry, int
   return first_word(id);
 }
 
+Result<std::string> History::keep_held(const std::vector<HeldContent>& files) {
+  constexpr std::string_view kHeld = "refs/held/now";
+  TRY_ASSIGN(const sys::Output tip, sys::run(command({"rev-parse", "--verify", "--quiet", std::string(kHeld)})));
+  std::string input = commit_head(kHeld, "held", tip.exit.ok()) + "deleteall\n";
+  for (const HeldContent& file : files)
+    input += "M " + mode_of(file.entry) + " inline " + quoted_path(file.path) + "\n" + data_of(file.bytes);
+  TRY(context(sys::run_ok(command({"fast-import", "--quiet", "--done"}), input + "done\n"), "while keeping held files"));
+  TRY_ASSIGN(const std::string id, sys::run_ok(command({"rev-parse", "--verify", std::string(kHeld)})));
+  return first_word(id);
+}
+
 Result<std::vector<Version>> History::list(std::size_t limit) const {
   TRY_ASSIGN(const std::string out,
              sys::run_ok(command({"log", "--date-order", "-z", "--format=%H%n%ct%n%s%n%b",
@@ -287,6 +298,16 @@ Result<std::string> History::read(std::string_view version, std::string_view pat
     return fail(ErrorKind::kNotFound, "there is no file '" + printable(path) + "' in that version");
   }
   return sys::run_ok(command({"cat-file", "blob", object}), {}, {.max_output = limit});
+}
+
+Result<std::string> History::find(std::string_view path, const Hash& content, std::size_t limit) const {
+  constexpr const char* kLooked = "--max-count=20";
+  TRY_ASSIGN(const std::string versions, sys::run_ok(command({"--literal-pathspecs", "rev-list", kLooked, std::string(kStates), "--", std::string(path)})));
+  for (const std::string& version : split_lines(versions)) {
+    auto bytes = read(version, path, limit);
+    if (bytes && hash_of(*bytes) == content) return bytes;
+  }
+  return fail(ErrorKind::kNotFound, "no version has '" + printable(path) + "' as it was agreed on");
 }
 
 Result<> History::tidy() {

@@ -4,7 +4,7 @@
 // in other processes.
 //
 // refs/heads/states: one commit per agreed state (empty directories are not in it). refs/kept/<n>: one commit with one
-// file each.
+// file each. refs/held/now: what waited for the user's review.
 #pragma once
 
 #include <cstdint>
@@ -27,6 +27,13 @@ struct Version {
   std::optional<std::string> kept_path;  // set for a version that lost a conflict
 };
 
+// A file that waits for the user's review.
+struct HeldContent {
+  std::string path;
+  Entry entry;
+  std::string bytes;
+};
+
 class History {
  public:
   // Opens, or makes, the store. A store that a killed writer left (locks, half packs) is repaired.
@@ -47,6 +54,9 @@ class History {
   // One version that lost. `content` is an open file (ignored for symlinks). Gives its id.
   Result<std::string> keep(std::string_view path, const Entry& entry, int content, std::string_view reason);
 
+  // Held files (mirror/held.h), to be shown and to be let in: one commit on refs/held/now with these contents. Gives its id.
+  Result<std::string> keep_held(const std::vector<HeldContent>& files);
+
   // Newest first.
   Result<std::vector<Version>> list(std::size_t limit = 200) const;
   // Paths of a version with their kinds and executable bits, and sizes; contents are not hashed (all zero).
@@ -55,6 +65,8 @@ class History {
   Result<> read_into(std::string_view version, std::string_view path, int out) const;
   // The same in memory, bounded.
   Result<std::string> read(std::string_view version, std::string_view path, std::size_t limit) const;
+  // A file's content with that hash, from the last versions that have the path. kNotFound.
+  Result<std::string> find(std::string_view path, const Hash& content, std::size_t limit) const;
   // Packs what has accumulated, if it is much.
   Result<> tidy();
 

@@ -8,6 +8,7 @@
 #include <csignal>
 
 #include "base/log.h"
+#include "mirror/confine.h"
 #include "mirror/session.h"
 
 namespace {
@@ -43,6 +44,15 @@ void limit_resources() {
   (void)::signal(SIGPIPE, SIG_IGN);
 }
 
+// What is not understood holds nothing back, so it is an error.
+Result<review::HoldRules> rules_of(const StartSettings& settings) {
+  TRY_ASSIGN(review::HoldRules rules, review::HoldRules::parse(settings.hold_rules));
+  if (rules.size() == 0) return fail(ErrorKind::kUsage, "there are none");
+  for (const std::string& pattern : settings.hold) TRY(rules.hold(pattern, "held by your own configuration"));
+  for (const std::string& pattern : settings.allow) TRY(rules.allow(pattern));
+  return rules;
+}
+
 Result<> work() {
   sys::Fd stream(kStreamFd), control(kControlFd);
   for (const int fd : {kStreamFd, kControlFd}) {
@@ -50,7 +60,11 @@ Result<> work() {
       return fail(ErrorKind::kUsage, "this program is started by the locki daemon");
   }
   TRY_ASSIGN(StartSettings settings, read_settings(control.get()));
-  TRY_ASSIGN(Session session, Session::open({.settings = std::move(settings)}, std::move(stream), std::move(control)));
+  TRY_ASSIGN(review::HoldRules rules, context(rules_of(settings), "while reading the rules for held files"));
+  TRY_ASSIGN(const Confinement confined, context(confine(settings), "while confining the worker"));
+  SessionOptions options{.settings = std::move(settings), .rules = std::move(rules)};
+  options.outdated = [&confined] { return confined.config.replaced(); };
+  TRY_ASSIGN(Session session, Session::open(std::move(options), std::move(stream), std::move(control)));
   return session.run();
 }
 

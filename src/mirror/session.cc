@@ -20,7 +20,9 @@ constexpr milliseconds kAtMost{200};  // … or this long after the first
 constexpr milliseconds kRefLook{300};
 constexpr milliseconds kRecord{1000};
 constexpr milliseconds kFullScan{5000};  // while not every directory can be watched
-constexpr std::size_t kMaxControlLine = 64 << 10;
+constexpr milliseconds kSettles{10'000};  // how long a path may be in the way before a sync takes it for lasting
+constexpr milliseconds kRetryForSync{500};
+constexpr std::size_t kMaxControlLine = 4 << 20;
 constexpr std::size_t kRecordAtOnce = 1000;
 
 // git for ignore rules, in the form Tree wants: the overrides of git::command() as environment.
@@ -62,11 +64,13 @@ Result<Session> Session::open(SessionOptions options, sys::Fd stream_fd, sys::Fd
   TRY_ASSIGN(BaseStore base, BaseStore::open(state));
   if (base.instance() != settings.instance) TRY(base.reset(settings.instance));
   TRY_ASSIGN(History history, History::open(program, state / "history"));
+  HeldStore held = HeldStore::open(state);
   TRY_ASSIGN(sys::TreeWatcher watcher, sys::TreeWatcher::make());
   TRY_ASSIGN(const git::Repository repository, git::Repository::discover(program, settings.worktree));
 
   auto impl = std::make_unique<Impl>(std::move(options), std::move(*lock), std::move(stream), std::move(control),
-                                     std::move(base), std::move(history), std::move(watcher), program);
+                                     std::move(base), std::move(history), std::move(held), std::move(watcher),
+                                     program);
   TRY(impl->open_worktree(repository));
   return Session(std::move(impl));
 }
@@ -158,12 +162,17 @@ Result<> Session::Impl::turn() {
     if (Clock::now() - last_ref_look >= kRefLook) {
       last_ref_look = Clock::now();
       TRY(git->look(false));
+      if (options.outdated && options.outdated())
+        return fail(ErrorKind::kUnavailable, "the user's git configuration was replaced: the mirror begins anew");
     }
-    plan_again |= std::any_of(blocked.begin(), blocked.end(),
-                              [now = Clock::now()](const auto& item) { return now >= item.second.retry_at; });
+    // Who waits for an answer does not wait out a delay.
+    plan_again |= std::any_of(blocked.begin(), blocked.end(), [&, now = Clock::now()](const auto& item) {
+      return now >= item.second.retry_at || (!syncs.empty() && now >= item.second.tried_at + kRetryForSync);
+    });
     TRY(advance());
     TRY(git->step());
     TRY(git->pump());
+    TRY(mark_index());
     if (Clock::now() - last_record >= kRecord) TRY(record_history(false));
     TRY(answer_syncs());
   }
@@ -224,9 +233,13 @@ Result<> Session::Impl::request(const json::object& line) {
     stop_id = id;
   } else if (what == "sync") {
     // What is on the host's disk now is already in the watcher's queue, unless not all can be watched.
-    syncs.push_back({.id = id});
+    syncs.push_back({.id = id, .asked = Clock::now()});
     if (!watcher.complete()) full_scan_due = true;
     first_dirty = last_dirty = Time{};
+  } else if (what == "accept") {
+    auto accepted = accept(line);
+    if (!accepted) return reply_error(id, accepted.error()), Result<>{};
+    say({{"reply", id}, {"ok", true}});
   } else if (what == "note") {
     if (ready) stream.send(wire::Note{json::string_or(line, "text").substr(0, wire::kMaxText)});
   } else if (what == "status") {
@@ -247,7 +260,7 @@ Result<> Session::Impl::request(const json::object& line) {
 }
 
 bool Session::Impl::quiet() const {
-  return ready && !round && !plan_again && !first_dirty && !full_scan_due && git->settled();
+  return ready && !round && !plan_again && !first_dirty && !full_scan_due && git->settled() && !marks_due;
 }
 
 Result<> Session::Impl::answer_syncs() {
@@ -260,20 +273,28 @@ Result<> Session::Impl::answer_syncs() {
     stream.send(wire::Barrier{sync.barrier});
   }
   if (!quiet()) return {};
-  if (std::none_of(syncs.begin(), syncs.end(), [](const SyncRequest& sync) { return sync.barrier_done; })) return {};
+  // What could not be carried only just now ("it changed meanwhile") is no answer yet; what goes on being in the way is one.
+  const auto now = Clock::now();
+  const bool unsettled = std::any_of(blocked.begin(), blocked.end(),
+                                     [&](const auto& item) { return now < item.second.since + kSettles; });
+  const auto answerable = [&](const SyncRequest& sync) {
+    return sync.barrier_done && (!unsettled || now >= sync.asked + kSettles);
+  };
+  if (std::none_of(syncs.begin(), syncs.end(), answerable)) return {};
   // Who is told that both sides agree may count on it: this very state is in the history, to merge from and to go back to.
   TRY(record_history(true));
   json::array paths;
   for (const auto& [path, why] : blocked) paths.emplace_back(json::object{{"path", path}, {"text", why.reason}});
   for (const SyncRequest& sync : syncs) {
-    if (sync.barrier_done)
+    if (answerable(sync))
       say({{"reply", sync.id},
            {"ok", true},
            {"tip", base.tip()},
            {"entries", base.state().size()},
+           {"held", held.files().size()},
            {"blocked", paths}});
   }
-  std::erase_if(syncs, [](const SyncRequest& sync) { return sync.barrier_done; });
+  std::erase_if(syncs, answerable);
   return {};
 }
 

@@ -6,12 +6,11 @@
 
 #include <functional>
 #include <memory>
-#include <optional>
-#include <string>
 
 #include "base/result.h"
 #include "mirror/control.h"
 #include "mirror/door.h"
+#include "review/hold_rules.h"
 #include "sys/fd.h"
 
 namespace locki::mirror {
@@ -20,8 +19,9 @@ struct SessionOptions {
   StartSettings settings;
   DoorLimits limits;
   std::size_t round = 2000;  // actions planned at once
-  // Why a new file from inside stays at the door for now, or nullopt. The review's rules go here.
-  std::function<std::optional<std::string>(std::string_view path, const Entry& entry)> hold;
+  review::HoldRules rules;   // which files from inside stay at the door until the user lets them in
+  // Asked now and then: true ends the session with kUnavailable, for the next one to begin with what is new.
+  std::function<bool()> outdated;
 };
 
 class Session {

@@ -13,11 +13,13 @@
 
 #include "mirror/base_store.h"
 #include "mirror/git_link.h"
+#include "mirror/held.h"
 #include "mirror/history.h"
 #include "mirror/reconcile.h"
 #include "mirror/session.h"
 #include "mirror/stream.h"
 #include "mirror/tree.h"
+#include "review/links.h"
 #include "sys/file.h"
 #include "sys/watch.h"
 
@@ -40,6 +42,7 @@ struct Session::Impl {
   struct Download {
     Step step;
     bool to_spool = false;
+    bool for_review = false;  // of a held file, to be shown
     std::optional<FilePut> put;
     sys::Fd spool;
     std::filesystem::path spool_path;
@@ -59,7 +62,7 @@ struct Session::Impl {
   // A path that could not be carried: not tried again until one of the sides changes there, or the time comes.
   struct Blocked {
     std::optional<Entry> host, sandbox;
-    Time retry_at;
+    Time since, tried_at, retry_at;
     std::chrono::milliseconds delay{0};
     std::string reason;
     bool told = false;
@@ -71,14 +74,16 @@ struct Session::Impl {
     std::deque<Step> uploads;  // to the sandbox, in order
     std::deque<Download> waiting;
     std::size_t kept = 0;
+    std::vector<HeldContent> held;  // fetched, to be stored
   };
   struct SyncRequest {
     std::int64_t id = 0;
     wire::Id barrier = 0;
     bool barrier_done = false;
+    Time asked{};
   };
 
-  Impl(SessionOptions o, sys::FileLock l, Stream s, sys::Fd c, BaseStore b, History h, sys::TreeWatcher w,
+  Impl(SessionOptions o, sys::FileLock l, Stream s, sys::Fd c, BaseStore b, History h, HeldStore r, sys::TreeWatcher w,
        git::Program p)
       : options(std::move(o)),
         lock(std::move(l)),
@@ -86,6 +91,7 @@ struct Session::Impl {
         control(std::move(c)),
         base(std::move(b)),
         history(std::move(h)),
+        held(std::move(r)),
         watcher(std::move(w)),
         program(std::move(p)),
         door(options.limits) {}
@@ -130,6 +136,17 @@ struct Session::Impl {
   Result<> complete(const Action& action, bool on_host);
   Result<> finish_round();
 
+  // ---- session_review.cc ----
+  void look_at_host_names();
+  std::optional<std::string> rule_for(const std::string& path, EntryKind kind) const;
+  bool held_back(const Action& action);
+  std::vector<Download> compare_held(bool whole_plan);
+  void put_held(HeldFile file);
+  void held_fetched(Download& download);
+  Result<> store_held();
+  Result<> accept(const json::object& line);
+  Result<> mark_index();
+
   // ---- session_transfer.cc ----
   Result<> start_downloads();
   Result<> content(const wire::Content& message);
@@ -145,6 +162,7 @@ struct Session::Impl {
   sys::Fd control;
   BaseStore base;
   History history;
+  HeldStore held;  // what waits for the user's review
   sys::TreeWatcher watcher;
   git::Program program;
   Door door;
@@ -162,6 +180,15 @@ struct Session::Impl {
   std::optional<Upload> upload;
   std::map<std::string, Blocked> blocked;
   std::set<std::pair<std::string, Hash>> kept;
+
+  review::Links links;                       // of the host, as of the present plan
+  std::set<std::string> repositories;        // folded directories of the host with a file HEAD
+  std::map<std::string, HeldFile> holding;   // what the present plan holds back
+  std::map<std::string, int> unread;         // fetches of a held file that failed
+  std::set<std::string> told_held;
+  bool marks_due = true;
+  std::uint64_t marked_at = 0;
+  Time mark_again{};
   bool plan_again = true, told_caught_up = false;
 
   std::set<std::string> dirty;

@@ -14,6 +14,7 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kFirstRetry{1000};
 constexpr milliseconds kLastRetry{60'000};
+constexpr milliseconds kRetryForSync{500};
 constexpr std::size_t kMaxMerge = 8 << 20;
 
 std::optional<Entry> entry_at(const State& state, const std::string& path) {
@@ -38,27 +39,22 @@ Result<> Session::Impl::advance() {
 
 Result<> Session::Impl::begin_round() {
   plan_again = false;
-  const std::size_t limit = options.round + blocked.size();
+  const std::size_t limit = options.round + blocked.size() + held.files().size();
   const Plan plan = reconcile(base.state(), tree->state(), sandbox, limit);
   if (plan.actions.size() < limit) forget_blocked(plan);
   Round fresh;
-  const auto now = Clock::now();
+  look_at_host_names();
   for (const Action& action : plan.actions) {
-    if (blocked_now(action)) continue;
+    if (held_back(action) || blocked_now(action)) continue;
     if (action.kind == Action::Kind::kAdopt) {
       TRY(base.set(action.path, action.to));
       continue;
     }
-    if (options.hold && action.kind == Action::Kind::kChangeHost && action.to) {
-      if (auto why = options.hold(action.path, *action.to)) {
-        block(action, *why, true);
-        blocked[action.path].retry_at = now + kLastRetry;
-        continue;
-      }
-    }
     fresh.steps.push_back({action, {}});
   }
-  if (fresh.steps.empty()) {
+  std::vector<Download> to_show = compare_held(plan.actions.size() < limit);
+  TRY(held.save());
+  if (fresh.steps.empty() && to_show.empty()) {
     // All of a plan that was cut short was agreed already: there is more.
     plan_again = plan.actions.size() == limit;
     if (!plan_again && !told_caught_up) {
@@ -72,6 +68,8 @@ Result<> Session::Impl::begin_round() {
   for (Step& step : round->steps) {
     if (step.action.keep) TRY(rescue(step));
   }
+  round->rescues += to_show.size();
+  for (Download& download : to_show) round->waiting.push_back(std::move(download));
   return {};
 }
 
@@ -81,10 +79,11 @@ bool Session::Impl::blocked_now(const Action& action) {
   const bool changed = found->second.host != entry_at(tree->state(), action.path) ||
                        found->second.sandbox != entry_at(sandbox, action.path);
   if (changed) {
-    blocked.erase(found);
+    found->second = {.since = Clock::now(), .told = found->second.told};
     return false;
   }
-  return Clock::now() < found->second.retry_at;
+  const auto now = Clock::now();
+  return now < found->second.retry_at && (syncs.empty() || now < found->second.tried_at + kRetryForSync);
 }
 
 // What no longer has anything to be done about.
@@ -93,19 +92,22 @@ void Session::Impl::forget_blocked(const Plan& plan) {
   for (const Action& action : plan.actions) paths.insert(action.path);
   std::erase_if(blocked, [&](const auto& item) {
     if (paths.contains(item.first)) return false;
-    if (item.second.told) tell({"unheld", item.first, "", ""});
+    if (item.second.told) tell({"unblocked", item.first, "", ""});
     return true;
   });
 }
 
 void Session::Impl::block(const Action& action, std::string reason, bool tell_user) {
+  const auto now = Clock::now();
   Blocked& entry = blocked[action.path];
+  if (entry.since == Time{}) entry.since = now;
   entry.host = entry_at(tree->state(), action.path);
   entry.sandbox = entry_at(sandbox, action.path);
   entry.delay = std::clamp(entry.delay * 2, kFirstRetry, kLastRetry);
-  entry.retry_at = Clock::now() + entry.delay;
+  entry.tried_at = now;
+  entry.retry_at = now + entry.delay;
   entry.reason = printable(reason, 500);
-  if (tell_user && !entry.told) tell({"held", action.path, "", entry.reason});
+  if (tell_user && !entry.told) tell({"blocked", action.path, "", entry.reason});
   entry.told |= tell_user;
 }
 
@@ -137,6 +139,7 @@ Result<> Session::Impl::keep_version(const Action& action, int content) {
 
 Result<> Session::Impl::rescued(Download& download) {
   --round->rescues;
+  if (download.for_review) return held_fetched(download), Result<>{};
   const auto at = std::find_if(round->steps.begin(), round->steps.end(),
                                [&](const Step& step) { return step.action == download.step.action; });
   if (at == round->steps.end()) return {};
@@ -164,8 +167,11 @@ Result<bool> Session::Impl::merge(Step& step, const Download& download) {
   if (!is_file(agreed) || !is_file(action.from) || agreed->size > kMaxMerge || action.from->size > kMaxMerge ||
       action.keep->size > kMaxMerge)
     return false;
-  auto old = history.read("", action.path, kMaxMerge);
-  if (!old || hash_of(*old) != agreed->content) return false;
+  // What would run on the host gets there as the user has seen it, or not at all.
+  if (rule_for(action.path, EntryKind::kFile)) return false;
+  // Usually the last version; not if one side's next content was recorded while this one was on its way.
+  const auto old = history.find(action.path, agreed->content, kMaxMerge);
+  if (!old) return false;
   auto opened = tree->open_file(action.path);
   if (!opened) return false;
   auto ours = sys::read_all(opened->fd.get(), kMaxMerge);
@@ -206,6 +212,7 @@ Result<> Session::Impl::preserve() {
 
 Result<> Session::Impl::apply_round() {
   round->applying = true;
+  TRY(store_held());
   TRY(preserve());
   for (Step& step : round->steps) {
     if (step.action.kind == Action::Kind::kChangeHost) {
@@ -320,7 +327,10 @@ Result<> Session::Impl::sandbox_done(const wire::Done& done) {
 
 Result<> Session::Impl::complete(const Action& action, bool on_host) {
   if (!on_host) apply(sandbox, {action.path, action.to});
-  if (blocked.erase(action.path) > 0) tell({"unheld", action.path, "", ""});
+  if (const auto found = blocked.find(action.path); found != blocked.end()) {
+    if (found->second.told) tell({"unblocked", action.path, "", ""});
+    blocked.erase(found);
+  }
   if (action.settles) return base.set(action.path, action.to);
   const auto host = entry_at(tree->state(), action.path);
   if (host == entry_at(sandbox, action.path)) return base.set(action.path, host);

@@ -12,6 +12,7 @@
 #include <toml++/toml.h>
 
 #include "base/strings.h"
+#include "review/hold_rules.h"
 #include "sys/file.h"
 
 namespace locki::sandbox {
@@ -139,6 +140,17 @@ void read_limits(Reader& reader, Limits& limits) {
   reader.number("processes", limits.processes, 64, 1'000'000);
 }
 
+// Found when the file is read, not when a mirror fails to start.
+std::optional<Error> wrong_pattern(const Config& config, std::string_view file) {
+  review::HoldRules rules;
+  for (const auto* list : {&config.review_hold, &config.review_allow}) {
+    for (const auto& pattern : *list) {
+      if (auto checked = rules.allow(pattern); !checked) return std::move(checked).error().with_context(fmt::format("in [review] of {}", file));
+    }
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 Host this_host() {
@@ -212,6 +224,12 @@ Result<Config> parse_config(std::string_view text, std::string_view shown_name, 
     {
       Reader mirror(top.table("mirror"), "mirror.", shown_name, error);
       mirror.list("include", config.include);
+    }
+    {
+      Reader review(top.table("review"), "review.", shown_name, error);
+      review.list("hold", config.review_hold);
+      review.list("allow", config.review_allow);
+      if (!error) error = wrong_pattern(config, shown_name);
     }
     const toml::table& agents = top.table("agents");
     for (const auto& [name, node] : agents) {

@@ -227,6 +227,7 @@ Result<MirrorPlan> Manager::mirror_plan(const Record& record, const Config& conf
   TRY_ASSIGN(plan.settings.user_name, repository.user_name());
   TRY_ASSIGN(plan.settings.user_email, repository.user_email());
   plan.settings.include = config.include;
+  TRY(add_hold_rules(plan.settings, config, repository));
   TRY(sys::make_directories(plan.settings.state, 0700));
   return plan;
 }
@@ -383,7 +384,8 @@ Result<json::array> Manager::list(const std::string& cwd, bool all) const {
       const bool up = machine_runs && mirror.state != "stopped";
       o["state"] = !fs::exists(record.worktree, error) ? "broken" : up ? "running" : machine_sleeps && record.cloned ? "asleep" : "stopped";
       if (up && !record.agents.empty()) o["screens"] = self->screens_of(record);
-      o["mirror"] = json::object{{"state", mirror.state}, {"held", mirror.held}, {"conflicts", mirror.conflicts}, {"problem", mirror.problem}};
+      o["mirror"] = json::object{{"state", mirror.state}, {"held", mirror.state == "stopped" ? held_files(record).size() : mirror.held.size()},
+                                {"conflicts", mirror.conflicts}, {"stuck", mirror.stuck.size()}, {"refused", mirror.refused}, {"problem", mirror.problem}};
       o["dirty"] = nullptr;
       o["ahead"] = nullptr;
       if (auto repository = git::Repository::discover(git_, record.worktree)) {
@@ -440,7 +442,7 @@ Result<Record> Manager::stop(const Where& where, const ProgressSink& progress) {
   TRY_ASSIGN(auto client, machine_.incus());
   if (is_up(record.id)) {
     auto synced = mirrors_.sync(record.id, kSyncTime);
-    record.settled = synced.has_value();
+    record.settled = synced && all_came_out(*synced);
     if (!synced) report(progress, {ProgressEvent::Kind::kWarning, "stop", "not everything inside reached the host: " + synced.error().describe(), std::nullopt});
   }
   mirrors_.stop(record.id);
@@ -458,10 +460,12 @@ Result<json::object> Manager::sync(const Where& where, const ProgressSink& progr
     TRY(bring_up(record, progress));
   }
   Phase phase(progress, "sync", "Waiting until both sides agree");
-  TRY_ASSIGN(auto reply, mirrors_.sync(record.id, kSyncTime));
-  (void)reply;
+  TRY_ASSIGN(const auto reply, mirrors_.sync(record.id, kSyncTime));
   const MirrorStatus status = mirrors_.status(record.id);
-  return json::object{{"name", record.name}, {"conflicts", status.conflicts}, {"held", status.held}, {"problem", status.problem}};
+  json::array stuck;
+  if (const auto* blocked = json::array_or_null(reply, "blocked")) stuck = *blocked;
+  return json::object{{"name", record.name}, {"conflicts", status.conflicts}, {"held", status.held.size()}, {"stuck", std::move(stuck)},
+                      {"refused", status.refused}, {"problem", status.problem}};
 }
 
 Result<json::array> Manager::history(const Where& where) const {
@@ -496,6 +500,7 @@ Result<std::size_t> Manager::undo(const Where& where, const std::string& version
 Result<> Manager::refuse_to_lose_work(const RemoveRequest& request, Record& record, const ProgressSink& progress) {
   std::error_code error;
   if (!fs::exists(record.worktree, error)) return {};
+  json::object reply;
   // "Settled" is about a sandbox at rest: one that is up may have gone on since.
   if (record.cloned && (!record.settled || is_up(record.id))) {
     TRY(bring_up(record, progress));
@@ -504,11 +509,13 @@ Result<> Manager::refuse_to_lose_work(const RemoveRequest& request, Record& reco
       return fail(ErrorKind::kConflict, fmt::format("what is inside {} could not be brought here: {}", record.name, synced.error().describe()),
                   "remove it with --force if it may be lost");
     }
+    reply = std::move(*synced);
   }
   TRY_ASSIGN(const auto repository, git::Repository::discover(git_, record.worktree));
   std::vector<std::string> lost;
   TRY_ASSIGN(const std::string changes, sys::run_ok(repository.command({"status", "--porcelain", "--untracked-files=all"})));
   for (const auto& line : split_lines(changes)) lost.push_back("not committed: " + printable(line));
+  for (auto& line : left_inside(record, repository, reply)) lost.push_back(std::move(line));
   if (request.delete_branch && record.made_branch) {
     TRY_ASSIGN(const auto commits, git::unmerged_commits(repository, record.name));
     for (const auto& commit : commits) lost.push_back("on this branch only: " + printable(commit));

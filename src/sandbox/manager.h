@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/progress.h"
 #include "git/repository.h"
+#include "mirror/held.h"
 #include "sandbox/config.h"
 #include "sandbox/container.h"
 #include "sandbox/idle.h"
@@ -70,6 +71,10 @@ class Manager {
   // Removes every sandbox of this repository whose commits are all in the branch it began from, and that has nothing uncommitted.
   Result<json::array> remove_merged(const std::string& cwd, const ProgressSink& progress);
   Result<json::object> sync(const Where& where, const ProgressSink& progress);
+  // Held files as the user looks at them (held_report.h); what was shown may then be let in.
+  Result<json::array> review(const Where& where);
+  // Lets in the held files that the words name (paths or patterns). Nothing is let in that was not shown just so: kConflict. Gives their paths.
+  Result<json::array> accept_held(const Where& where, const std::vector<std::string>& words, const ProgressSink& progress);
   Result<json::array> history(const Where& where) const;
   // An earlier state (of history()) becomes the present one, as a new state on both sides; what is there now is recorded before. Gives the
   // number of files that changed.
@@ -113,6 +118,12 @@ class Manager {
   std::filesystem::path worktree_of(const git::Repository& repository, const std::string& name) const;
   ContainerSetup container_setup(const Record& record, const Config& config, const ProgressSink& progress);
   Result<MirrorPlan> mirror_plan(const Record& record, const Config& config) const;
+  // (manager_review.cc)
+  Result<> add_hold_rules(mirror::StartSettings& settings, const Config& config, const git::Repository& repository) const;
+  // Held when the mirror last ran, or now. What cannot be read counts as none.
+  std::vector<mirror::HeldFile> held_files(const Record& record) const;
+  // What only the sandbox has because the door did not let it out, a line each.
+  std::vector<std::string> left_inside(const Record& record, const git::Repository& repository, const json::object& sync_reply) const;
   Result<> set_up_agent(Record& record, const agents::Agent& agent, const Config& config, const ProgressSink& progress);
   Result<> remove_parts(const Record& record, const RemoveRequest& request, const ProgressSink& progress);
   // A sandbox that is up is synchronised, and its record says whether that worked. The caller holds its lock.

@@ -6,6 +6,7 @@
 #include "base/strings.h"
 #include "sandbox/manager.h"
 #include "sys/file.h"
+#include "sys/landlock.h"
 #include "sys/process.h"
 
 namespace locki::sandbox {
@@ -30,7 +31,8 @@ Result<> Manager::start_machine(const ProgressSink& progress) {
 Result<> Manager::bring_home(Record& record, const ProgressSink& progress) {
   if (!is_up(record.id)) return {};
   Phase phase(progress, "sync." + record.id, fmt::format("Bringing home what {} did", record.name));
-  record.settled = mirrors_.sync(record.id, std::chrono::seconds(60)).has_value();
+  const auto synced = mirrors_.sync(record.id, std::chrono::seconds(60));
+  record.settled = synced && all_came_out(*synced);
   return records_.save(record);
 }
 
@@ -146,6 +148,9 @@ Result<json::array> Manager::doctor() {
     const auto free = sys::free_space(path);
     add(name, free && *free >= least, free ? human_bytes(*free) + " free" : free.error().describe(), "free some space in " + path.native());
   }
+  const int landlock = sys::landlock_version();
+  add("confinement of the mirror", landlock >= sys::kLeastLandlock, landlock > 0 ? fmt::format("Landlock version {}", landlock) : "this kernel has no Landlock, or it is switched off",
+      "a kernel of 5.19 or newer, with landlock among lsm= of its command line; until then a system call filter alone holds the mirror's worker");
   if (auto status = machine_status()) {
     const std::string state = json::string_or(*status, "state");
     const std::string problem = json::string_or(*status, "problem");
@@ -164,6 +169,10 @@ Result<json::array> Manager::doctor() {
   if (auto records = records_.list(&broken)) {
     for (const auto& record : *records) {
       const auto mirror = mirrors_.status(record.id);
+      if (!mirror.refused.empty()) add("commits of " + record.name, false, "refused: " + mirror.refused, "they stay inside; the agent was told why");
+      if (!mirror.stuck.empty()) {
+        add("files of " + record.name, false, fmt::format("{} cannot be carried, {} among them: {}", mirror.stuck.size(), printable(mirror.stuck.begin()->first), mirror.stuck.begin()->second), "locki sync " + record.name + " names all of them");
+      }
       if (mirror.state == "closed" || mirror.state == "failed") {
         add("mirror of " + record.name, false, mirror.problem, mirror.state == "closed" ? "the sandbox broke the rules of the mirror: look at it, then locki start " + record.name : "it is tried again by itself");
       }

@@ -22,6 +22,7 @@ using std::chrono::steady_clock;
 namespace {
 
 constexpr std::size_t kMaxEvents = 100;
+constexpr std::size_t kMaxStuck = 10'000;
 constexpr int kMaxShortLives = 6;
 constexpr std::size_t kMaxLine = 1 << 20;
 
@@ -51,6 +52,11 @@ class Lines {
 
 }  // namespace
 
+bool all_came_out(const json::object& sync_reply) {
+  const auto* blocked = json::array_or_null(sync_reply, "blocked");
+  return blocked == nullptr || blocked->empty();
+}
+
 // Lives as long as its thread or a caller needs it.
 class Mirrors::Mirror {
  public:
@@ -76,21 +82,23 @@ class Mirrors::Mirror {
     if (thread_.joinable()) thread_.join();
   }
 
-  Result<json::object> sync(milliseconds timeout) {
+  Result<json::object> ask(json::object request, milliseconds timeout) {
     std::unique_lock lock(mutex_);
     const auto deadline = steady_clock::now() + timeout;
     if (!changed_.wait_until(lock, deadline, [&] { return control_ || stopping_ || status_.state == "closed"; })) return not_in_time();
     if (!control_) return fail(ErrorKind::kUnavailable, "the mirror is " + status_.state + (status_.problem.empty() ? "" : ": " + status_.problem));
     const std::int64_t id = ++last_id_;
     replies_[id] = std::nullopt;
-    send_locked({{"request", "sync"}, {"id", id}});
+    request["id"] = id;
+    send_locked(request);
     const bool answered = changed_.wait_until(lock, deadline, [&] { return replies_[id].has_value() || !control_; });
     auto reply = std::move(replies_[id]);
     replies_.erase(id);
     if (!answered) return not_in_time();
     if (!reply) return fail(ErrorKind::kUnavailable, "the mirror ended: " + status_.problem);
     if (const auto* error = json::object_or_null(*reply, "error")) {
-      return fail(ErrorKind::kFailed, printable(json::string_or(*error, "message", "the mirror failed")));
+      const bool conflict = json::string_or(*error, "kind") == to_string(ErrorKind::kConflict);
+      return fail(conflict ? ErrorKind::kConflict : ErrorKind::kFailed, printable(json::string_or(*error, "message", "the mirror failed")));
     }
     return std::move(*reply);
   }
@@ -133,6 +141,13 @@ class Mirrors::Mirror {
     for (;;) {
       const auto begun = steady_clock::now();
       set_state("starting");
+      {
+        // A new worker says anew what is in the way.
+        const std::scoped_lock lock(mutex_);
+        status_.held.clear();
+        status_.stuck.clear();
+        status_.refused.clear();
+      }
       auto ended = attempt();
       {
         const std::scoped_lock lock(mutex_);
@@ -231,8 +246,12 @@ class Mirrors::Mirror {
     }
     if (event.kind == "ready") status_.state = "busy";
     if (event.kind == "conflict" || event.kind == "diverged") ++status_.conflicts;
-    if (event.kind == "held") ++status_.held;
-    if (event.kind == "unheld" && status_.held > 0) --status_.held;
+    if (event.kind == "held") status_.held.insert(event.path);
+    if (event.kind == "unheld") status_.held.erase(event.path);
+    if (event.kind == "blocked" && status_.stuck.size() < kMaxStuck) status_.stuck[event.path] = event.text;
+    if (event.kind == "unblocked") status_.stuck.erase(event.path);
+    if (event.kind == "rejected") status_.refused = event.text;
+    if (event.kind == "commit" || event.kind == "commit_in" || event.kind == "diverged") status_.refused.clear();
     if (event.kind == "problem" || event.kind == "violation" || event.kind == "failed") status_.problem = event.text;
     status_.events.push_back(std::move(event));
     if (status_.events.size() > kMaxEvents) status_.events.pop_front();
@@ -300,7 +319,21 @@ void Mirrors::stop_all() {
 Result<json::object> Mirrors::sync(const std::string& id, milliseconds timeout) {
   const auto mirror = find(id);
   if (!mirror) return fail(ErrorKind::kUnavailable, "the sandbox is not running", "locki start");
-  return mirror->sync(timeout);
+  const auto deadline = steady_clock::now() + timeout;
+  for (;;) {
+    auto reply = mirror->ask({{"request", "sync"}}, std::max(milliseconds(0), std::chrono::duration_cast<milliseconds>(deadline - steady_clock::now())));
+    // A worker that ends (and is started anew by itself) is no answer.
+    const bool again = !reply && reply.error().kind() == ErrorKind::kUnavailable && !mirror->over() && steady_clock::now() < deadline;
+    const std::string state = mirror->status().state;
+    if (!again || state == "closed" || state == "stopped") return reply;
+    std::this_thread::sleep_for(milliseconds(100));
+  }
+}
+
+Result<json::object> Mirrors::ask(const std::string& id, json::object request, milliseconds timeout) {
+  const auto mirror = find(id);
+  if (!mirror) return fail(ErrorKind::kUnavailable, "the sandbox is not running", "locki start");
+  return mirror->ask(std::move(request), timeout);
 }
 
 MirrorStatus Mirrors::status(const std::string& id) const {

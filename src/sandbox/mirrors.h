@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -24,7 +25,10 @@ namespace locki::sandbox {
 struct MirrorStatus {
   // stopped | starting | busy | quiet (both sides agree) | failed (starts anew) | closed (the sandbox broke the rules: the user decides)
   std::string state = "stopped";
-  std::size_t conflicts = 0, held = 0;
+  std::size_t conflicts = 0;
+  std::set<std::string> held;                // paths that wait for the user's review
+  std::map<std::string, std::string> stuck;  // paths that cannot be carried now, and why
+  std::string refused;                       // why the sandbox's commits do not come out; "" when they do
   std::string problem;
   std::deque<mirror::Event> events;  // the newest last, at most 100
 };
@@ -35,6 +39,9 @@ struct MirrorPlan {
   std::vector<std::string> endpoint;  // argv inside
   mirror::StartSettings settings;
 };
+
+// The answer to a sync: nothing is in the way that keeps a file inside. (Held files are a matter of their own.)
+bool all_came_out(const json::object& sync_reply);
 
 class Mirrors {
  public:
@@ -49,6 +56,8 @@ class Mirrors {
   void stop_all();
   // Returns when both sides agreed at some moment after the call. kTimeout, kUnavailable (not running), or why the mirror is closed.
   Result<json::object> sync(const std::string& id, std::chrono::milliseconds timeout);
+  // Any request to the worker (mirror/control.h); its answer, or the error it gave.
+  Result<json::object> ask(const std::string& id, json::object request, std::chrono::milliseconds timeout);
   MirrorStatus status(const std::string& id) const;
   // A line for whoever works inside.
   void note(const std::string& id, std::string_view text);

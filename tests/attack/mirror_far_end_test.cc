@@ -7,6 +7,7 @@
 
 #include "mirror/stream.h"
 #include "support/mirror_pair.h"
+#include "unit/git/repo.h"
 
 namespace locki::mirror::test {
 namespace {
@@ -19,7 +20,7 @@ class HostileFarEnd : public ::testing::Test {
     write(outside_.path() / "target/file", "outside");
     write(pair_.host() / "mine", "human");
     before_ = listing(pair_.host());
-    refs_ = pair_.git(pair_.path("repo"), {"for-each-ref"});
+    refs_ = repository_now();
     pair_.start();
   }
   void raw(std::string_view bytes) { (void)sys::write_all(pair_.far_fd(), bytes); }
@@ -54,9 +55,17 @@ class HostileFarEnd : public ::testing::Test {
     EXPECT_NE(event->text.find(reason), std::string::npos) << event->text;
     expect_untouched();
   }
+  // Every ref and every object; no quarantine stays behind.
+  std::string repository_now() const {
+    std::string out = pair_.git(pair_.path("repo"), {"for-each-ref"}) + "\n" + pair_.git(pair_.path("repo"), {"count-objects", "-v"});
+    for (const auto& entry : fs::directory_iterator(pair_.path("repo/.git/objects"))) {
+      if (entry.path().filename().string().starts_with("tmp_")) out += "\n" + entry.path().string();
+    }
+    return out;
+  }
   void expect_untouched() {
     EXPECT_EQ(listing(pair_.host()), before_);
-    EXPECT_EQ(pair_.git(pair_.path("repo"), {"for-each-ref"}), refs_);
+    EXPECT_EQ(repository_now(), refs_);
     EXPECT_EQ(listing(outside_.path()).size(), 2u);
     EXPECT_EQ(read(outside_.path() / "target/file"), "outside");
   }
@@ -120,7 +129,7 @@ TEST_F(HostileFarEnd, SendsOtherContentThanItListed) {
   EXPECT_EQ(fetch->path, "new");
   send(wire::Content{fetch->id, 3});
   send(wire::Data{fetch->id, true, false, "xyz"});
-  EXPECT_TRUE(pair_.event("held"));
+  EXPECT_TRUE(pair_.event("blocked"));
   EXPECT_FALSE(fs::exists(pair_.host() / "new"));
   expect_untouched();
 }
@@ -170,6 +179,155 @@ TEST_F(HostileFarEnd, GivesCreditItDidNotGet) {
   send(wire::Credit{1 << 21});
   expect_violation("credit");
 }
+
+
+// ---- names, kinds and targets
+
+class HostileName : public HostileFarEnd, public ::testing::WithParamInterface<std::string> {};
+
+TEST_P(HostileName, EndsTheSession) {
+  greet();
+  list({{GetParam(), Entry::file(3, hash_of("abc"), true)}});
+  EXPECT_EQ(pair_.wait_worker().status, kStatusViolation);
+  const auto event = pair_.event("violation", seconds(1));
+  ASSERT_TRUE(event);
+  for (const char c : event->text) EXPECT_GE(static_cast<unsigned char>(c), 0x20) << "what is told is printable";
+  expect_untouched();
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Paths, HostileName,
+    ::testing::Values(".git", ".GIT", ".Git/config", "a/.git/hooks/pre-commit", ".git.", ".git ", ".git . .", ".git::$INDEX_ALLOCATION", ".git:x", "git~1", "GIT~1",
+                      "a/git~2/config", "gi7eba~1", ".g\xe2\x80\x8cit", "\xe2\x80\xaa.git", ".gi\xef\xbb\xbft", ".g\xc4\xb1t", "..", "../x", "a/../b", "./a", "a//b", "/etc/passwd", "",
+                      "a/", std::string("a\0b", 3), "a\\b", "a\nb", "\x1b]0;owned\x07", "\xc2\x9b" "31m", "\xe2\x80\xae" "txt.exe", "\xff\xfe", std::string(256, 'n'),
+                      std::string(4000, 'p'), [] {
+                        std::string deep = "d";
+                        for (int i = 0; i < 80; ++i) deep += "/d";
+                        return deep;
+                      }(),
+                      ".locki-tmp-x", "a/.LOCKI-TMP-x"));
+
+class HostileTarget : public HostileFarEnd, public ::testing::WithParamInterface<std::string> {};
+
+TEST_P(HostileTarget, EndsTheSession) {
+  greet();
+  list({{"d", Entry::directory()}, {"d/link", Entry::symlink(GetParam())}});
+  EXPECT_EQ(pair_.wait_worker().status, kStatusViolation);
+  expect_untouched();
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, HostileTarget,
+                         ::testing::Values("/etc/passwd", "../..", "../../x", "x/../../..", "x/../y", ".git", "../.git/config", "../.GIT/hooks", "", std::string("a\0b", 3),
+                                           "\x1b[2J", std::string(2000, 't'), "../git~1/config"));
+
+// No device, FIFO, socket or set-id file has a place in a frame: a kind that is none is a broken frame.
+TEST_F(HostileFarEnd, ListsKindsThatAreNone) {
+  greet();
+  std::string bytes = wire::encode(wire::Entries{++generation_, true, true, true, {{"special-file", Entry::file(0, hash_of(""))}}});
+  const auto at = bytes.find("special-file");
+  ASSERT_NE(at, std::string::npos);
+  const auto kind = bytes.find('\x01', at + 12 + 1);  // after the path: "there is an entry", then its kind
+  ASSERT_NE(kind, std::string::npos);
+  bytes[kind] = '\x07';
+  raw(bytes);
+  expect_violation("kind");
+}
+
+TEST_F(HostileFarEnd, ListsAFileLargerThanMayTravel) {
+  greet();
+  list({{"huge", Entry::file(1ULL << 50, hash_of("x"))}});
+  EXPECT_EQ(pair_.wait_worker().status, kStatusViolation);
+  expect_untouched();
+}
+
+// ---- races: a directory of the worktree is replaced by a symlink while a file for it is under way
+
+TEST_F(HostileFarEnd, ADirectoryBecomesASymlinkWhileAFileArrives) {
+  greet();
+  list({{"d", Entry::directory()}, {"d/file", Entry::file(6, hash_of("stolen"))}});
+  const auto fetch = wait_for<wire::Fetch>();
+  ASSERT_TRUE(fetch);
+  send(wire::Content{fetch->id, 6});
+  send(wire::Data{fetch->id, false, false, "sto"});
+  ::usleep(200'000);
+  fs::rename(pair_.host() / "d", pair_.host() / "was");
+  fs::create_directory_symlink(outside_.path() / "target", pair_.host() / "d");
+  send(wire::Data{fetch->id, true, false, "len"});
+  ::usleep(500'000);
+  EXPECT_EQ(read(outside_.path() / "target/file"), "outside");
+  EXPECT_EQ(listing(outside_.path()).size(), 2u);
+}
+
+TEST_F(HostileFarEnd, ADirectoryBecomesASymlinkBeforeAFileArrives) {
+  greet();
+  list({{"d", Entry::directory()}, {"d/file", Entry::file(6, hash_of("stolen"))}, {"d/sub", Entry::directory()}});
+  const auto fetch = wait_for<wire::Fetch>();
+  ASSERT_TRUE(fetch);
+  fs::rename(pair_.host() / "d", pair_.host() / "was");
+  fs::create_directory_symlink(outside_.path() / "target", pair_.host() / "d");
+  send(wire::Content{fetch->id, 6});
+  send(wire::Data{fetch->id, true, false, "stolen"});
+  ::usleep(500'000);
+  EXPECT_EQ(read(outside_.path() / "target/file"), "outside");
+  EXPECT_EQ(listing(outside_.path()).size(), 2u);
+}
+
+// ---- packs: what git's own checks and ours refuse leaves no object behind (every kind of it: tests/unit/git/pack_test.cc)
+
+class HostilePack : public HostileFarEnd, public ::testing::WithParamInterface<std::string> {
+ protected:
+  // A commit on top of the branch whose tree is hostile in the way the parameter says.
+  std::string hostile_commit() {
+    agent_.git({"fetch", "-q", pair_.path("repo").string(), "topic"});
+    base_ = agent_.git({"rev-parse", "FETCH_HEAD"});
+    const std::string blob = agent_.blob("#!/bin/sh\ntouch canary\n");
+    using Items = std::vector<git::test::TestRepo::Item>;
+    const auto hooks = agent_.tree({{"100755", "pre-commit", blob}});
+    const std::map<std::string, Items> trees{
+        {"dotgit", {{"40000", ".git", hooks}}},
+        {"case", {{"40000", ".GIT", hooks}}},
+        {"ntfs", {{"40000", "git~1", hooks}}},
+        {"hfs", {{"40000", ".g\xe2\x80\x8cit", hooks}}},
+        {"dots", {{"40000", ".git . ", hooks}}},
+        {"stream", {{"40000", ".git::$INDEX_ALLOCATION", hooks}}},
+        {"up", {{"40000", "..", hooks}}},
+        {"gitlink", {{"160000", "module", base_}}},
+        {"setuid", {{"104755", "suid", blob}}},
+        {"out", {{"120000", "link", agent_.blob("../../../etc")}}},
+        {"into-git", {{"120000", "link", agent_.blob(".git/hooks/pre-commit")}}},
+        {"twice", {{"100644", "same", blob}, {"40000", "same", hooks}}},
+        {"escape", {{"100644", "\x1b]0;owned\x07", blob}}},
+    };
+    return agent_.commit(agent_.tree(trees.at(GetParam())), base_);
+  }
+  git::test::TestRepo agent_;
+  std::string base_;
+};
+
+TEST_P(HostilePack, IsRefusedAndLeavesNothing) {
+  const std::string tip = hostile_commit();
+  greet();
+  list({{"mine", Entry::file(5, hash_of("human"))}});
+  send(wire::Head{"topic", tip, 0});
+  const auto fetch = wait_for<wire::GitFetch>();
+  ASSERT_TRUE(fetch);
+  send(wire::Pack{fetch->id, fetch->want});
+  const std::string pack = *agent_.try_git({"pack-objects", "--revs", "--stdout", "-q", "--thin"}, tip + "\n^" + base_ + "\n");
+  send(wire::Data{fetch->id, true, false, pack});
+  const auto rejected = pair_.event("rejected");
+  ASSERT_TRUE(rejected);
+  EXPECT_EQ(rejected->version, tip);
+  for (const char c : rejected->text) EXPECT_GE(static_cast<unsigned char>(c), 0x20) << "what is told is printable";
+  expect_untouched();
+}
+
+INSTANTIATE_TEST_SUITE_P(Trees, HostilePack,
+                         ::testing::Values("dotgit", "case", "ntfs", "hfs", "dots", "stream", "up", "gitlink", "setuid", "out", "into-git", "twice", "escape"),
+                         [](const auto& one) {
+                           std::string name = one.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
 
 }  // namespace
 }  // namespace locki::mirror::test

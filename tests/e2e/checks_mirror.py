@@ -307,3 +307,48 @@ def push_says_how(world):
     ran = world.x("t1", "gh", "pr", "create")
     lines = [line for line in (ran.errors + ran.text).strip().splitlines() if line.strip()]
     expect(ran.status != 0 and len(lines) == 1 and "not found" not in lines[0], f"gh inside says {lines}")
+
+
+@check
+def held_at_the_door(world):
+    """What an editor would run stays inside until it is let in; `review` shows it; a commit that holds it arrives without it."""
+    worktree = world.sandbox("t1")
+    world.sh("t1", "mkdir -p .vscode && echo '{\"tasks\":[]}' > .vscode/tasks.json && echo 'export A=1' > .envrc && echo plain > beside")
+    agree(world)
+    expect((worktree / "beside").exists(), "an ordinary file did not come out")
+    expect(not (worktree / ".vscode").exists() and not (worktree / ".envrc").exists(), "held files are on the host")
+    equal(world.entry("t1")["mirror"]["held"], 2, "files that list says are held")
+    refused = world.run("review", "t1", "--accept", ".envrc")
+    equal(refused.status, 1, "the status of letting in what was not looked at")
+    shown = world.run("review", "t1")
+    equal(shown.status, 3, "the status of review")
+    expect(".vscode/tasks.json" in shown.text and "+export A=1" in shown.text, f"review shows: {shortened(shown.text)}")
+    equal(sorted(file["path"] for file in json.loads(world.run("review", "t1", "--json").out)), [".envrc", ".vscode/tasks.json"], "review --json")
+
+    world.sh("t1", "git add -A && git commit -q -m 'with held files'")
+    agree(world)
+    equal(world.git("status", "--porcelain", at=worktree), "", "git status on the host")
+    equal(world.git("log", "-1", "--format=%s", at=worktree), "with held files", "the commit on the host")
+    expect(not (worktree / ".envrc").exists(), "a commit brought a held file into the worktree")
+
+    world.sh("t1", "echo 'export A=2' > .envrc")
+    equal(world.run("review", "t1", "--accept", ".envrc").status, 1, "the status of letting in what changed since")
+    world.run("review", "t1")
+    world.run("review", "t1", "--accept", ".envrc").ok()
+    equal((worktree / ".envrc").read_text(), "export A=2\n", "what was let in")
+    world.sh("t1", "git rm -rqf .vscode .envrc beside && git commit -q -m away")
+    agree(world)
+    equal(world.run("review", "t1").status, 0, "the status of review when nothing is held")
+
+
+@check
+def worker_is_confined(world):
+    world.sandbox("t1")
+    workers = world.workers()
+    expect(workers, "no mirror worker runs")
+    for pid in workers:
+        status = dict(line.split(":", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines())
+        equal(status["Seccomp"].strip(), "2", "the worker's system call filter")
+        equal(status["NoNewPrivs"].strip(), "1", "the worker's no_new_privs")
+    doctor = json.loads(world.run("doctor", "--json").out)
+    expect(any(line["name"] == "confinement of the mirror" for line in doctor), "doctor says nothing of the mirror's confinement")

@@ -150,6 +150,65 @@ TEST_F(MirrorE2e, ConflictsAndMerges) {
   pair_.stop();
 }
 
+// Both edit one file while the worker is away. "Synced" means that the merge is on both sides, not that it will be tried again.
+TEST_F(MirrorE2e, ASyncWaitsForWhatIsOnlyBrieflyInTheWay) {
+  std::string lines;
+  for (int i = 0; i < 2000; ++i) lines += "line " + std::to_string(i) + "\n";
+  for (int round = 0; round < 5; ++round) {
+    write(pair_.host() / "text", lines);
+    pair_.start();
+    ASSERT_TRUE(pair_.sync());
+    pair_.kill_worker();
+    write(pair_.host() / "text", "human\n" + lines);
+    write(pair_.inside() / "text", lines + "agent\n");
+    pair_.start();
+    write(pair_.inside() / "text", lines + "agent again\n");
+    ASSERT_TRUE(pair_.sync());
+    EXPECT_EQ(pair_.stuck, std::vector<std::string>{});
+    EXPECT_EQ(read(pair_.host() / "text"), "human\n" + lines + "agent again\n");
+    expect_same();
+    pair_.kill_worker();
+  }
+}
+
+// What stays in the way is named, and nobody waits for it again.
+TEST_F(MirrorE2e, ASyncNamesWhatIsInTheWay) {
+  pair_.start();
+  ASSERT_TRUE(pair_.sync());
+  write(pair_.path("repo/.git/info/exclude"), "data\n");  // the host ignores it, the sandbox does not
+  write(pair_.host() / "data", "mine");
+  write(pair_.host() / "trigger", "");
+  ASSERT_TRUE(pair_.sync());
+  write(pair_.inside() / "data", "theirs");
+  const auto begun = steady_clock::now();
+  ASSERT_TRUE(pair_.sync());
+  EXPECT_EQ(pair_.stuck, std::vector<std::string>{"data"});
+  EXPECT_EQ(read(pair_.host() / "data"), "mine");
+  EXPECT_GT(steady_clock::now() - begun, seconds(5)) << "it could have gone away";
+  EXPECT_LT(steady_clock::now() - begun, seconds(60));
+  fs::remove(pair_.inside() / "data");
+  ASSERT_TRUE(pair_.sync());
+  EXPECT_EQ(pair_.stuck, std::vector<std::string>{});
+}
+
+// A confined worker could not read the new file: it ends, and the next one goes on.
+TEST_F(MirrorE2e, AReplacedGitConfigurationIsTakenUp) {
+  pair_.start();
+  ASSERT_TRUE(pair_.sync());
+  pair_.git(pair_.path("repo"), {"config", "user.name", "Somebody"});
+  ASSERT_TRUE(pair_.sync()) << "the repository's own may change";
+  pair_.git(pair_.path("repo"), {"config", "--global", "core.excludesFile", pair_.path("excludes").string()});
+  write(pair_.path("excludes"), "*.secret\n");
+  EXPECT_EQ(pair_.wait_worker().status, kStatusFailed);
+  pair_.kill_worker();
+  pair_.start();
+  write(pair_.host() / "a.secret", "x");
+  write(pair_.host() / "b.txt", "x");
+  ASSERT_TRUE(pair_.sync());
+  EXPECT_TRUE(fs::exists(pair_.inside() / "b.txt"));
+  EXPECT_FALSE(fs::exists(pair_.inside() / "a.secret"));
+}
+
 TEST_F(MirrorE2e, CommitsGoBothWays) {
   pair_.start();
   ASSERT_TRUE(pair_.sync());

@@ -15,6 +15,7 @@
 
 #include "git/worktree.h"
 #include "mirror/control.h"
+#include "mirror/held.h"
 #include "mirror/history.h"
 #include "sys/file.h"
 #include "sys/socket.h"
@@ -130,7 +131,10 @@ class MirrorPair {
                            .git = program_.git,
                            .home = path("home").string(),
                            .user_name = "Human",
-                           .user_email = "human@example.org"};
+                           .user_email = "human@example.org",
+                           .hold_rules = read(fs::path(LOCKI_SOURCE_DIR) / "share/review/held.rules"),
+                           .hold = hold,
+                           .allow = allow};
     say({{"start", to_json(settings)}});
   }
   void kill_worker() {
@@ -166,10 +170,38 @@ class MirrorPair {
     say({{"request", "sync"}, {"id", id}});
     const auto deadline = steady_clock::now() + timeout;
     while (auto got = line(deadline - steady_clock::now())) {
+      if (json::int_or(*got, "reply") != id) continue;
+      stuck.clear();
+      if (const auto* paths = json::array_or_null(*got, "blocked")) {
+        for (const auto& item : *paths) stuck.push_back(json::string_or(item.get_object(), "path"));
+      }
+      return json::bool_or(*got, "ok");
+    }
+    return false;
+  }
+  // Asks the worker to let held files in: path and content_id().
+  bool accept(const std::vector<std::pair<std::string, std::string>>& wanted) {
+    const std::int64_t id = ++last_id_;
+    json::array list;
+    for (const auto& [file, content] : wanted) list.push_back(json::object{{"path", file}, {"content", content}});
+    say({{"request", "accept"}, {"id", id}, {"files", std::move(list)}});
+    while (auto got = line(seconds(60))) {
       if (json::int_or(*got, "reply") == id) return json::bool_or(*got, "ok");
     }
     return false;
   }
+  // What is held now, by path.
+  std::map<std::string, HeldFile> held() const {
+    std::map<std::string, HeldFile> out;
+    auto files = HeldStore::read(path("state"));
+    EXPECT_TRUE(files.has_value());
+    if (files)
+      for (HeldFile& file : *files) out[file.path] = file;
+    return out;
+  }
+  // The paths of the last sync's answer that could not be carried.
+  std::vector<std::string> stuck;
+
   // Waits for an event that was not taken yet.
   std::optional<Event> event(const std::string& kind, seconds timeout = seconds(120)) {
     const auto deadline = steady_clock::now() + timeout;
@@ -189,6 +221,7 @@ class MirrorPair {
 
   std::vector<Event> events;
   std::string instance = "one";
+  std::vector<std::string> hold, allow;  // the user's own patterns
 
  private:
   void say(const json::object& line) { (void)sys::write_all(control_.get(), json::serialize(line) + "\n"); }

@@ -142,7 +142,13 @@ Result<int> run(Context& context, const Arguments& arguments) {
   TRY(git::disable_filters(what.repository, diff));
   auto index = index_with_new_files(what, diff);
   if (!index) context.note("new files are not shown: " + printable(index.error().describe()));
-  return print(context, std::move(diff));
+  TRY_ASSIGN(const int status, print(context, std::move(diff)));
+  if (const auto* mirror = json::object_or_null(sandbox, "mirror")) {
+    if (const auto held = json::int_or(*mirror, "held"); held > 0) {
+      context.note(counted(held, "file") + " held at the door, not in this worktree: locki review " + printable(name));
+    }
+  }
+  return status;
 }
 
 }  // namespace

@@ -29,7 +29,9 @@ Cell mirror_cell(const json::object& sandbox) {
   const auto* mirror = json::object_or_null(sandbox, "mirror");
   if (mirror == nullptr) return {json::string_or(sandbox, "problem"), Tint::kRed};
   if (const auto problem = json::string_or(*mirror, "problem"); !problem.empty()) return {problem, Tint::kRed};
+  if (!json::string_or(*mirror, "refused").empty()) return {"commits refused: " + json::string_or(*mirror, "refused"), Tint::kRed};
   std::vector<std::string> parts;
+  if (const auto stuck = json::int_or(*mirror, "stuck"); stuck > 0) parts.push_back(std::to_string(stuck) + " stuck");
   if (const auto held = json::int_or(*mirror, "held"); held > 0) parts.push_back(std::to_string(held) + " held");
   if (const auto conflicts = json::int_or(*mirror, "conflicts"); conflicts > 0) parts.push_back(std::to_string(conflicts) + " in conflict");
   if (!parts.empty()) return {join(parts, ", "), Tint::kYellow};

@@ -11,9 +11,19 @@ Result<int> run(Context& context, const Arguments& arguments) {
   TRY_ASSIGN(const auto name, which_sandbox(context, arguments.value("NAME")));
   TRY_ASSIGN(const auto reply, context.call("sandbox.sync", {{"cwd", context.cwd}, {"name", name}}));
   if (context.globals.json) return context.out_json(reply), 0;
+  if (const auto* stuck = json::array_or_null(reply, "stuck"); stuck != nullptr && !stuck->empty()) {
+    std::string message = "not everything could be carried:";
+    for (const auto& item : *stuck) {
+      if (item.is_object()) message += "\n  " + printable(json::string_or(item.get_object(), "path"), 1000) + ": " + printable(json::string_or(item.get_object(), "text"));
+    }
+    return fail(ErrorKind::kFailed, message, "locki list");
+  }
+  if (const auto refused = json::string_or(reply, "refused"); !refused.empty()) {
+    return fail(ErrorKind::kFailed, "the commits of " + printable(name) + " were refused: " + printable(refused), "locki doctor");
+  }
   const auto held = json::int_or(reply, "held"), conflicts = json::int_or(reply, "conflicts");
   std::string line = printable(name) + ": both sides agree";
-  if (held > 0) line += ", " + counted(held, "file") + " held at the door";
+  if (held > 0) line += ", " + counted(held, "file") + " held at the door (locki review " + printable(name) + ")";
   if (conflicts > 0) line += ", " + counted(conflicts, "conflict") + " (your version stands)";
   context.note(line);
   if (const auto problem = json::string_or(reply, "problem"); !problem.empty()) {

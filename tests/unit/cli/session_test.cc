@@ -185,7 +185,7 @@ TEST_F(Session, AReaderThatLeavesEndsTheWriter) {
 TEST(SessionSummary, OneLineOfWhatIsThere) {
   const auto summary = [](const char* text) { return session_summary(*json::parse_object(text)); };
   EXPECT_EQ(summary(R"({"name":"fix","ahead":2,"dirty":true,"mirror":{"held":1,"conflicts":2,"problem":""}})"),
-            "fix: 2 commits ahead, uncommitted changes, 1 file held at the door, 2 conflicts: your version stands (locki history fix)");
+            "fix: 2 commits ahead, uncommitted changes, 1 file held at the door (locki review fix), 2 conflicts: your version stands (locki history fix)");
   EXPECT_EQ(summary(R"({"name":"fix","ahead":null,"dirty":null})"), "");
 }
 

@@ -93,5 +93,14 @@ TEST(Config, IdleTime) {
   }
 }
 
+TEST(Config, ReviewPatterns) {
+  const auto config = parse_config("[review]\nhold = [\"/scripts/\"]\nallow = [\".vscode/settings.json\"]\n", "config.toml", Host{4, 16ULL << 30});
+  ASSERT_TRUE(config) << config.error().describe();
+  EXPECT_EQ(config->review_hold, std::vector<std::string>{"/scripts/"});
+  EXPECT_EQ(config->review_allow, std::vector<std::string>{".vscode/settings.json"});
+  EXPECT_FALSE(parse_config("[review]\nhold = [\"a/**/b\"]\n", "config.toml", Host{4, 16ULL << 30}));
+  EXPECT_FALSE(parse_wishes("[review]\nallow = [\"*\"]\n")) << "a repository lets nothing in";
+}
+
 }  // namespace
 }  // namespace locki::sandbox

@@ -1,0 +1,80 @@
+// locki review [NAME] [--accept PATH]…
+#include <algorithm>
+
+#include "base/strings.h"
+#include "cli/commands.h"
+#include "cli/context.h"
+#include "cli/failure.h"
+#include "cli/names.h"
+#include "cli/text.h"
+
+namespace locki::cli {
+namespace {
+
+std::string diff_line(std::string_view line, const term::Style& style) {
+  const auto text = visible_line(line);
+  if (line.starts_with('+')) return style.green(text);
+  if (line.starts_with('-')) return style.red(text);
+  if (line.starts_with("@@")) return style.cyan(text);
+  return text;
+}
+
+std::string shown(const json::object& file, const term::Style& style) {
+  const std::string kind = json::string_or(file, "kind");
+  std::string what = json::bool_or(file, "new") ? "new" : "changed";
+  if (kind == "file") what += ", " + human_bytes(static_cast<std::uint64_t>(std::max<std::int64_t>(0, json::int_or(file, "size"))));
+  else what += ", " + printable(kind, 20);
+  if (json::bool_or(file, "executable")) what += ", executable";
+  std::string out = style.bold(printable(json::string_or(file, "path"), 4000)) + "  (" + what + ")\n  " + style.yellow(printable(json::string_or(file, "why"))) + "\n";
+  const std::string diff = json::string_or(file, "diff");
+  for (const auto& line : split_lines(diff)) out += "  " + diff_line(line, style) + "\n";
+  if (const auto note = json::string_or(file, "note"); !note.empty()) out += "  " + style.dim(printable(note)) + "\n";
+  return out + "\n";
+}
+
+Result<int> accept(Context& context, const std::string& name, const std::vector<std::string>& paths) {
+  json::array wanted;
+  for (const auto& path : paths) wanted.emplace_back(path);
+  TRY_ASSIGN(const auto reply, context.call("sandbox.accept", {{"cwd", context.cwd}, {"name", name}, {"paths", std::move(wanted)}}));
+  TRY_ASSIGN(const auto accepted, json::get_array(reply, "accepted"));
+  if (context.globals.json) return context.out_json(accepted), 0;
+  for (const auto& path : accepted) {
+    if (path.is_string()) context.note("let in: " + printable(std::string_view(path.get_string()), 4000));
+  }
+  return 0;
+}
+
+Result<int> run(Context& context, const Arguments& arguments) {
+  TRY_ASSIGN(const auto name, which_sandbox(context, arguments.value("NAME")));
+  if (arguments.flag("accept")) return accept(context, name, arguments.values("accept"));
+  TRY_ASSIGN(const auto reply, context.call("sandbox.review", {{"cwd", context.cwd}, {"name", name}}));
+  TRY_ASSIGN(const auto held, json::get_array(reply, "held"));
+  if (context.globals.json) return context.out_json(held), held.empty() ? 0 : kExitFound;
+  if (held.empty()) return context.note("Nothing of " + printable(name) + " is held at the door."), 0;
+  std::string out;
+  for (const auto& value : held) {
+    if (!value.is_object()) return fail(ErrorKind::kProtocol, "the daemon's report holds something else");
+    out += shown(value.get_object(), context.out_style());
+  }
+  context.out(out);
+  context.note(counted(static_cast<long long>(held.size()), "file") + " held at the door. Let in what you have looked at: locki review " + printable(name) + " --accept PATH");
+  return kExitFound;
+}
+
+}  // namespace
+
+Command review_command() {
+  return {.name = "review",
+          .group = "Work",
+          .summary = "what would run on your machine by itself, held at the door",
+          .description = "Shows the files that an editor, a shell, git or another agent would act on merely because the folder is opened or entered.\n"
+                         "They stay inside until you let them in; only what was shown is let in. Exit status 3 when something is held.\n"
+                         "Commits can hold them, too: your worktree does not have them, but a merge of the branch brings them along.",
+          .positionals = {name_positional()},
+          .options = {{"--accept", "PATH", "let this file in (repeatable; * and ? stand for anything)", true}},
+          .examples = {{"locki review my-feature", "look"}, {"locki review my-feature --accept .vscode/tasks.json", "let it in"}},
+          .json = true,
+          .run = run};
+}
+
+}  // namespace locki::cli
