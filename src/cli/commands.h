@@ -24,6 +24,7 @@ Command diff_command();
 Command history_command();
 Command undo_command();
 Command net_command();
+Command audit_command();
 Command agent_command();
 Command vm_command();
 Command doctor_command();
