@@ -13,7 +13,7 @@ void AuditTrail::write(std::string_view event, const Record& record, const json:
   append({{"event", event}, {"sandbox", record.name}, {"sandbox_id", record.id}, {"repo", printable(record.git_dir, 4000)}}, more);
 }
 
-void AuditTrail::write(std::string_view event, const json::object& more) { append({{"event", event}}, more); }
+void AuditTrail::write_for_all(std::string_view event, const json::object& more) { append({{"event", event}}, more); }
 
 void AuditTrail::append(json::object entry, const json::object& more) {
   json::object line{{"time", sys::log_timestamp(std::chrono::system_clock::now())}};

@@ -24,7 +24,7 @@ class AuditTrail {
   // said once in the daemon's log.
   void write(std::string_view event, const Record& record, const json::object& more = {});
   // As write(), about all sandboxes.
-  void write(std::string_view event, const json::object& more);
+  void write_for_all(std::string_view event, const json::object& more);
   // The last `limit` that `wanted` takes, the oldest first.
   Result<json::array> last(std::size_t limit, const std::function<bool(const json::object&)>& wanted) const;
 

@@ -40,7 +40,7 @@ Result<> Manager::change_rules(Scope scope, const Record* record, const gate::Ru
   TRY(machine_.egress().rules().add(scope, record, rule));
   const json::object what{{"rule", rule.to_string()}, {"scope", to_string(scope)}};
   if (record != nullptr) audit_.write("network", *record, what);
-  else audit_.write("network", what);
+  else audit_.write_for_all("network", what);
   TRY_ASSIGN(const Config config, this->config());
   return machine_.egress().apply(config);
 }
