@@ -187,7 +187,9 @@ void Gate::Impl::begin(ListenerId id, const Listener& listener, sys::Fd client) 
             .address = origin.at.to_string(), .rule = "no sandbox", .reason = "the address that was called is no sandbox's"});
     return reset_on_close(client.get());
   }
-  if (open_of[origin.at] >= config.limits.connections_per_client) {
+  const auto open_now = open_of.find(origin.at);
+  const bool too_many = open_now != open_of.end() && open_now->second >= config.limits.connections_per_client;
+  if (too_many || sessions.size() >= config.limits.connections) {
     if (listener.entrance == Entrance::kExplicit) (void)transmit(client.get(), refusal(503, "locki: too many connections at once"));
     return end_sending(client.get());
   }

@@ -179,7 +179,8 @@ class FixedOpener : public Opener {
   explicit FixedOpener(Endpoint target) : head_(tunnel_to(std::move(target))) {}
   Step take(std::string_view) override { return {.state = State::kTarget}; }
   RequestHead& head() override { return head_; }
-  std::unique_ptr<ClientFilter> filter() override { return nullptr; }
+  // A client that was slow to speak may speak TLS all the same.
+  std::unique_ptr<ClientFilter> filter() override { return make_tls_filter(head_.target.host, false); }
   std::string accepted() const override { return ""; }
   std::string refused(int, std::string_view) const override { return ""; }
 

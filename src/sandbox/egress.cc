@@ -2,12 +2,19 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "base/strings.h"
 #include "sandbox/network.h"
 #include "sandbox/provision.h"
+#include "sys/limits.h"
 
 namespace locki::sandbox {
+
+namespace {
+constexpr std::size_t kOtherDescriptors = 768;
+}  // namespace
 
 Result<gate::Address> gate_address(const std::string& sandbox_address) {
   const auto parsed = gate::Address::parse(sandbox_address);
@@ -42,6 +49,9 @@ Result<> Egress::open(vm::VmDriver& driver, const Config& config) {
     gate::GateConfig gate_config;
     TRY_ASSIGN(gate_config.upstream, network_upstream(config));
     gate_config.log_path = paths_.state / "net.jsonl";
+    // Whatever sandboxes do, the daemon keeps descriptors for its other work.
+    const std::size_t descriptors = sys::raise_descriptor_limit(2 * gate_config.limits.connections + kOtherDescriptors);
+    gate_config.limits.connections = std::clamp<std::size_t>((std::max(descriptors, kOtherDescriptors) - kOtherDescriptors) / 2, 64, gate_config.limits.connections);
     TRY_ASSIGN(gate_, gate::Gate::start(std::move(gate_config)));
   }
   TRY(context(listen({kProxyPort, 80, 443}), "while opening the egress gate"));

@@ -75,6 +75,31 @@ TEST_F(GateTransparent, AProtocolWithoutNamesGoesToThePortsOnlyHost) {
   EXPECT_EQ(record(Event::kOpened).host, "model.locki.internal");
 }
 
+// Waiting until the port has decided does not buy another server name.
+TEST_F(GateTransparent, ASlowTlsClientIsCheckedToo) {
+  std::mutex mutex;
+  std::string leaked;
+  Server upstream([&](Peer& peer) {
+    peer.receive_until("\r\n\r\n");
+    peer.send("HTTP/1.1 200 fine\r\n\r\n");
+    const std::string data = peer.receive_all();
+    const std::lock_guard lock(mutex);
+    leaked += data;
+  });
+  // Through an upstream proxy on localhost, because the gate itself connects to no loopback address.
+  config.upstream.https = parse_upstream("http://127.0.0.1:" + std::to_string(upstream.port())).value();
+  rules("allow a.example:8883");
+  start();
+  Peer peer = Peer::connect(transparent(8883));
+  EXPECT_EQ(record(Event::kOpened).host, "a.example");
+  peer.send(client_hello("b.example"));
+  EXPECT_EQ(peer.receive_all(), "\x15\x03\x03\0\2\2\x70"s);
+  EXPECT_NE(record(Event::kRefused).reason.find("b.example"), std::string::npos);
+  EXPECT_TRUE(none_open_soon());
+  const std::lock_guard lock(mutex);
+  EXPECT_EQ(leaked, "");
+}
+
 TEST_F(GateTransparent, AndNowhereWhenThereAreTwo) {
   rules("allow one.example:5432\nallow two.example:5432");
   start();
@@ -122,6 +147,17 @@ TEST_F(GateTransparent, OneClientCannotUseUpAnothersConnections) {
   Peer other = Peer::connect(second, 0, kSecond);
   other.send("CONNECT a.example:443 HTTP/1.1\r\n\r\n");
   EXPECT_TRUE(other.receive_all().starts_with("HTTP/1.1 403 "));
+}
+
+TEST_F(GateTransparent, AllTogetherHaveALimitToo) {
+  config.limits.connections = 3;
+  start();
+  std::vector<Peer> held;
+  for (int i = 0; i < 3; ++i) held.push_back(client());
+  EXPECT_TRUE(client().receive_all().starts_with("HTTP/1.1 503 "));
+  held.clear();
+  EXPECT_TRUE(none_open_soon());
+  EXPECT_TRUE(ask("CONNECT a.example:443 HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 403 "));
 }
 
 TEST_F(GateTransparent, SocksOnThePortOfTheProxy) {
