@@ -6,6 +6,8 @@
 #include <chrono>
 #include <string>
 
+#include "base/redact.h"
+
 namespace locki::log {
 
 namespace {
@@ -25,7 +27,7 @@ void write(Level level, std::string_view text) {
   if (g_fd < 0 || level < g_least) return;
   const auto now = std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
   std::string line = fmt::format("{:%Y-%m-%dT%H:%M:%S}Z {}[{}] {}: ", now, g_who, getpid(), kNames[static_cast<int>(level)]);
-  for (const char c : text) line += c == '\n' ? ' ' : c;
+  for (const char c : redacted(text)) line += c == '\n' ? ' ' : c;
   line += '\n';
   // One write, so that lines of several processes on an O_APPEND file do not mix.
   [[maybe_unused]] const auto written = ::write(g_fd, line.data(), line.size());

@@ -26,6 +26,7 @@ Command review_command();
 Command history_command();
 Command undo_command();
 Command net_command();
+Command audit_command();
 Command agent_command();
 Command vm_command();
 Command doctor_command();

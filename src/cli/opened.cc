@@ -45,7 +45,8 @@ Result<Opened> open_sandbox(Context& context, const OpenRequest& request) {
                                              {"name", name},
                                              {"agent", request.agent},
                                              {"create", request.create && !request.name.empty()},
-                                             {"from", request.from}},
+                                             {"from", request.from},
+                                             {"program", request.program}},
                                             context.progress));
   TRY_ASSIGN(auto sandbox, read_opened(reply.result));
   return Opened{std::move(daemon), std::move(sandbox)};

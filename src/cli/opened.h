@@ -13,6 +13,7 @@ struct OpenRequest {
   std::string agent;  // "" for exec
   bool create = false;
   std::string from;   // the commit or branch a new one starts from; "" for the current one
+  std::string program;  // of exec, by name only: for the audit log
 };
 
 // The connection on which a sandbox was opened. While it lives, the daemon counts a session and does not suspend the VM under it.

@@ -2,6 +2,7 @@
 
 #include <sys/ioctl.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -181,6 +182,27 @@ std::string session_summary(const json::object& sandbox) {
   }
   if (parts.empty()) return "";
   return name + ": " + join(parts, ", ");
+}
+
+std::string refused_summary(const json::array& entries, const std::string& begun) {
+  constexpr std::size_t kMost = 8;
+  std::vector<std::string> targets;
+  for (const auto& value : entries) {
+    if (!value.is_object()) continue;
+    const auto& entry = value.get_object();
+    const auto host = json::string_or(entry, "host");
+    // Times are RFC 3339 in UTC: their order is that of their texts.
+    if (json::string_or(entry, "event") != "refused" || host.empty() || json::string_or(entry, "time") < begun) continue;
+    const auto port = json::int_or(entry, "port");
+    const std::string shown = printable(host, 260);
+    std::string target = port == 80 || port == 443 ? shown : (shown.find(':') != std::string::npos ? "[" + shown + "]" : shown) + ":" + std::to_string(port);
+    if (std::find(targets.begin(), targets.end(), target) == targets.end()) targets.push_back(std::move(target));
+  }
+  if (targets.empty()) return "";
+  std::string text = "refused by the network's rules; what should have passed can be allowed:";
+  for (std::size_t i = 0; i < targets.size() && i < kMost; ++i) text += "\n  locki net allow " + targets[i];
+  if (targets.size() > kMost) text += "\n  … and " + std::to_string(targets.size() - kMost) + " more: locki net log";
+  return text;
 }
 
 }  // namespace locki::cli

@@ -29,5 +29,8 @@ bool wants_terminal(const Context& context);
 
 // One line on what a session left behind, from the sandbox's entry in `sandbox.list`; "" when there is nothing to say. Pure.
 std::string session_summary(const json::object& sandbox);
+// What the network's rules refused since `begun` (a time as logs write it), with the commands that would allow it; "" for nothing. From the
+// entries of `net.log`. Pure.
+std::string refused_summary(const json::array& entries, const std::string& begun);
 
 }  // namespace locki::cli

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <functional>
 
 #include "base/strings.h"
@@ -24,6 +25,7 @@ struct Call {
   std::string text(std::string_view key) const { return json::string_or(params, key); }
   bool flag(std::string_view key) const { return json::bool_or(params, key); }
   Where where() const { return {text("cwd"), text("name")}; }
+  std::size_t limit() const { return static_cast<std::size_t>(std::clamp<std::int64_t>(json::int_or(params, "limit", 100), 1, 100'000)); }
 };
 
 json::object brief(const sandbox::Record& record) {
@@ -46,7 +48,7 @@ Result<Reply> reply(std::string_view key, Result<json::array> list) {
 }
 
 Result<Reply> open(const Call& call) {
-  TRY_ASSIGN(const auto opened, call.manager.open_sandbox({call.where(), call.text("agent"), call.flag("create"), call.text("from")}, call.progress));
+  TRY_ASSIGN(const auto opened, call.manager.open_sandbox({call.where(), call.text("agent"), call.flag("create"), call.text("from"), call.text("program")}, call.progress));
   call.connection.sessions.insert(opened.record.id);
   json::object o = brief(opened.record);
   o["uid"] = 0;
@@ -70,6 +72,11 @@ Result<Reply> connect_incus(const Call& call) {
   Reply out;
   out.fds.push_back(std::move(fd));
   return out;
+}
+
+Result<Reply> change_network(const Call& call, bool allow) {
+  TRY_ASSIGN(const auto scope, sandbox::parse_scope(call.text("scope")));
+  return reply(call.manager.change_network(call.where(), allow, call.text("host"), scope));
 }
 
 Result<Reply> leave(const Call& call) {
@@ -139,17 +146,21 @@ const std::map<std::string, Handler, std::less<>>& table() {
       {"agent.update", [](const Call& c) { return reply(c.manager.update_agent(c.text("agent"), c.progress)); }},
       {"net.policy",
        [](const Call& c) -> Result<Reply> {
-         TRY_ASSIGN(auto policy, c.manager.network_policy_json());
+         TRY_ASSIGN(auto policy, c.manager.network_policy_json(c.where()));
          return Reply{std::move(policy), {}};
        }},
       {"net.explain",
        [](const Call& c) -> Result<Reply> {
-         TRY_ASSIGN(auto text, c.manager.explain_network(c.text("host")));
+         TRY_ASSIGN(auto text, c.manager.explain_network(c.where(), c.text("host")));
          return Reply{{{"text", std::move(text)}}, {}};
        }},
-      {"net.allow", [](const Call& c) { return reply(c.manager.change_network(true, c.text("host"))); }},
-      {"net.deny", [](const Call& c) { return reply(c.manager.change_network(false, c.text("host"))); }},
-      {"net.log", [](const Call& c) { return reply("entries", c.manager.network_log(static_cast<std::size_t>(json::int_or(c.params, "limit", 100)))); }},
+      {"net.allow", [](const Call& c) { return change_network(c, true); }},
+      {"net.deny", [](const Call& c) { return change_network(c, false); }},
+      {"net.mode", [](const Call& c) { return reply(c.manager.set_network_mode(c.where(), c.text("mode"))); }},
+      {"net.log", [](const Call& c) { return reply("entries", c.manager.network_log(c.where(), c.limit())); }},
+      {"net.questions", [](const Call& c) { return reply("questions", Result<json::array>(c.manager.network_questions())); }},
+      {"net.answer", [](const Call& c) { return reply(c.manager.answer_network(c.text("sandbox_id"), c.text("target"), c.text("answer"))); }},
+      {"audit", [](const Call& c) { return reply("entries", c.manager.audit(c.where(), c.limit())); }},
       {"doctor", [](const Call& c) { return reply("checks", c.manager.doctor()); }},
   };
   return kTable;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <compare>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -15,7 +16,7 @@ struct Address {
   Family family = Family::kV4;
   std::array<std::uint8_t, 16> bytes{};  // IPv4 uses the first four
 
-  bool operator==(const Address&) const = default;
+  auto operator<=>(const Address&) const = default;
   // Dotted quad without leading zeros, or RFC 4291 text without brackets and zone. Nothing else: no "127.1", no
   // hexadecimal.
   static std::optional<Address> parse(std::string_view text);

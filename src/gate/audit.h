@@ -1,15 +1,11 @@
-// What went through the gate and what did not: JSON lines, append-only, rotated. Holds names, addresses and counts,
-// never a path, a header or content. One thread (the gate's).
+// What went through the gate and what did not, a line of JSON each for a sys::LineLog. Holds names, addresses and counts,
+// never a path, a header or content.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
-#include <filesystem>
 #include <string>
 #include <string_view>
-
-#include "base/result.h"
-#include "sys/fd.h"
 
 namespace locki::gate {
 
@@ -17,13 +13,15 @@ struct AuditRecord {
   enum class Event {
     kRefused,  // by policy, address rule or sniffing
     kFailed,   // allowed, but resolving or connecting did not work
+    kAsked,    // held until the user answers
     kOpened,   // a connection stands
     kClosed    // it ended; bytes and duration are final
   };
   Event event = Event::kRefused;
   std::chrono::system_clock::time_point time;
   std::uint64_t connection = 0;  // joins kOpened and kClosed
-  std::string origin;            // the listener's label
+  std::string sandbox;           // its name
+  std::string sandbox_id;
   std::string host;
   std::uint16_t port = 0;
   std::string address;  // what was connected to, or refused after resolution
@@ -34,26 +32,6 @@ struct AuditRecord {
   std::chrono::milliseconds duration{0};
 };
 std::string_view to_string(AuditRecord::Event event);
-std::string to_json_line(const AuditRecord& record);  // with the line end; everything printable ASCII or escaped
-
-class AuditLog {
- public:
-  // Made 0600 when absent. At `max_bytes` PATH becomes PATH.1 and so on; `keep` old files stay.
-  static Result<AuditLog> open(std::filesystem::path path, std::uint64_t max_bytes = 8 << 20, int keep = 4);
-  // Failures are logged once and otherwise passed over: a full disk must not stop the network.
-  void write(const AuditRecord& record);
-
- private:
-  AuditLog(std::filesystem::path path, std::uint64_t max_bytes, int keep)
-      : path_(std::move(path)), max_bytes_(max_bytes), keep_(keep) {}
-  Result<> reopen();
-  Result<> rotate();
-  std::filesystem::path path_;
-  std::uint64_t max_bytes_;
-  int keep_;
-  sys::Fd fd_;
-  std::uint64_t size_ = 0;
-  bool complained_ = false;
-};
+std::string to_json(const AuditRecord& record);  // one line without its end; everything printable or escaped
 
 }  // namespace locki::gate

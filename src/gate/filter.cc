@@ -8,7 +8,7 @@
 namespace locki::gate {
 namespace {
 
-Verdict refuse(std::string why) { return {.refuse = std::move(why)}; }
+Verdict refuse(std::string why, Alert alert) { return {.refuse = std::move(why), .farewell = alert_record(alert)}; }
 
 class TlsFilter : public ClientFilter {
  public:
@@ -21,19 +21,20 @@ class TlsFilter : public ClientFilter {
     switch (sniffed.state) {
       case Sniffed::State::kMore:
         need_ = sniffed.need;
-        if (held.size() >= kMaxHeld || need_ > kMaxHeld) return refuse("the ClientHello is too long");
+        if (held.size() >= kMaxHeld || need_ > kMaxHeld) return refuse("the ClientHello is too long", Alert::kDecodeError);
         return {};
       case Sniffed::State::kMalformed:
-        return refuse(sniffed.reason);
+        return refuse(sniffed.reason, Alert::kDecodeError);
       case Sniffed::State::kNotTls:
-        if (required_) return refuse("what came to port 443 is not TLS");
+        if (required_) return {.refuse = "what came to port 443 is not TLS"};
         return pass_all(held);
       case Sniffed::State::kHello:
         break;
     }
     if (!names_host(sniffed.server_name))
       return refuse(fmt::format("the TLS server name is \"{}\", not the host of the CONNECT",
-                                printable(sniffed.server_name, 260)));
+                                printable(sniffed.server_name, 260)),
+                    Alert::kUnrecognizedName);
     return pass_all(held);
   }
 
@@ -66,7 +67,7 @@ class BodyFilter : public ClientFilter {
 
   Verdict look(std::string_view held) override {
     const auto taken = framer_.take(held);
-    if (!taken) return refuse("the request's chunks are malformed");
+    if (!taken) return {.refuse = "the request's chunks are malformed"};
     return {.pass = *taken, .end = framer_.done()};
   }
 

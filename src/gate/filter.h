@@ -15,6 +15,7 @@ struct Verdict {
   bool transparent = false;  // everything from here on may pass unseen
   bool end = false;          // nothing after `pass` belongs to this connection: it is thrown away
   std::string refuse;        // not empty: close, for this reason
+  std::string farewell;      // with `refuse`: what the client is sent first
 };
 
 class ClientFilter {

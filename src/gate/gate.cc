@@ -2,6 +2,7 @@
 
 #include <signal.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <map>
@@ -13,6 +14,7 @@
 #include "base/log.h"
 #include "gate/session.h"
 #include "gate/socket_ops.h"
+#include "sys/line_log.h"
 
 namespace locki::gate {
 namespace {
@@ -47,39 +49,47 @@ struct Gate::Impl final : SessionHost {
 
   struct Listener {
     sys::Fd fd;
-    std::string origin;
-    std::size_t open = 0;
+    Entrance entrance = Entrance::kExplicit;
+    std::uint16_t port = 0;
     loop::FdWatch watch;
     loop::Timer pause;
   };
 
   loop::Loop& loop() override { return loop_; }
-  const Policy& policy() const override { return config.policy; }
   const Upstream& upstream() const override { return config.upstream; }
   const GateLimits& limits() const override { return config.limits; }
   std::span<char> scratch() override { return scratch_; }
   void resolve(std::uint64_t session, std::string name) override;
   void record(AuditRecord record) override;
+  void asking(std::uint64_t session, std::optional<Endpoint> target) override;
   void finished(std::uint64_t session) override;
 
-  void add_listener(ListenerId id, sys::Fd fd, std::string origin);
+  void add_listener(ListenerId id, std::unique_ptr<Listener> listener);
   void remove_listener(ListenerId id);
   void accept_from(ListenerId id);
-  void replace_policy(Policy policy);
+  void begin(ListenerId id, const Listener& listener, sys::Fd client);
+  void admit(const Address& at, std::shared_ptr<const Client> client);
+  void dismiss(const Address& at);
+  void end_sessions(const std::function<bool(const Session&)>& which);
+  void forget(std::uint64_t session);
 
   // Order matters: what holds handles of the loop is declared after it, and so goes before it.
   loop::Loop loop_;
   GateConfig config;
-  std::optional<AuditLog> log;
+  std::optional<sys::LineLog> log;
   std::shared_ptr<Mailbox> mailbox;
   std::array<char, kScratch> scratch_;
   std::map<ListenerId, std::unique_ptr<Listener>> listeners;
+  std::map<Address, std::shared_ptr<const Client>> clients;
+  std::map<Address, std::size_t> open_of;  // connections of each client
   std::unordered_map<std::uint64_t, std::unique_ptr<Session>> sessions;
   std::uint64_t next_session = 1;
   std::atomic<ListenerId> next_listener{1};
   struct {
     std::atomic<std::uint64_t> open{0}, accepted{0}, allowed{0}, refused{0}, failed{0}, bytes_out{0}, bytes_in{0};
   } counters;
+  mutable std::mutex questions_mutex;
+  std::map<std::uint64_t, Question> questions;  // by session
   std::thread thread;
 };
 
@@ -101,26 +111,45 @@ void Gate::Impl::record(AuditRecord record) {
   if (record.event == Event::kFailed) ++counters.failed;
   counters.bytes_out += record.bytes_out;
   counters.bytes_in += record.bytes_in;
-  if (log) log->write(record);
+  if (log) log->write(to_json(record));
   if (config.on_record) config.on_record(record);
 }
 
-void Gate::Impl::finished(std::uint64_t session) {
-  loop_.post([this, session] {
-    const auto found = sessions.find(session);
-    if (found == sessions.end()) return;
-    const auto listener = listeners.find(found->second->listener());
-    sessions.erase(found);
-    --counters.open;
-    if (listener != listeners.end()) --listener->second->open;
-  });
+void Gate::Impl::asking(std::uint64_t session, std::optional<Endpoint> target) {
+  const std::lock_guard lock(questions_mutex);
+  if (!target) {
+    questions.erase(session);
+    return;
+  }
+  const Client& owner = sessions.at(session)->owner();
+  questions[session] = {owner.id, owner.name, std::move(*target)};
 }
 
-void Gate::Impl::add_listener(ListenerId id, sys::Fd fd, std::string origin) {
-  if (auto set = sys::set_nonblocking(fd.get(), true); !set) return log::error("gate: {}", set.error().describe());
-  auto listener = std::make_unique<Listener>();
-  listener->fd = std::move(fd);
-  listener->origin = std::move(origin);
+void Gate::Impl::finished(std::uint64_t session) {
+  loop_.post([this, session] { forget(session); });
+}
+
+void Gate::Impl::forget(std::uint64_t session) {
+  const auto found = sessions.find(session);
+  if (found == sessions.end()) return;
+  const auto count = open_of.find(found->second->origin().at);
+  if (count != open_of.end() && --count->second == 0) open_of.erase(count);
+  sessions.erase(found);
+  --counters.open;
+}
+
+void Gate::Impl::end_sessions(const std::function<bool(const Session&)>& which) {
+  std::vector<std::uint64_t> ending;
+  for (const auto& [id, session] : sessions)
+    if (which(*session)) ending.push_back(id);
+  for (const std::uint64_t id : ending) {
+    sessions.at(id)->stop();
+    forget(id);
+  }
+}
+
+void Gate::Impl::add_listener(ListenerId id, std::unique_ptr<Listener> listener) {
+  if (auto set = sys::set_nonblocking(listener->fd.get(), true); !set) return log::error("gate: {}", set.error().describe());
   auto watch = loop_.watch_fd(listener->fd.get(), {.read = true}, [this, id](loop::Ready) { accept_from(id); });
   if (!watch) return log::error("gate: {}", watch.error().describe());
   listener->watch = std::move(*watch);
@@ -129,15 +158,7 @@ void Gate::Impl::add_listener(ListenerId id, sys::Fd fd, std::string origin) {
 
 void Gate::Impl::remove_listener(ListenerId id) {
   listeners.erase(id);
-  for (auto it = sessions.begin(); it != sessions.end();) {
-    if (it->second->listener() != id) {
-      ++it;
-      continue;
-    }
-    it->second->stop();
-    it = sessions.erase(it);
-    --counters.open;
-  }
+  end_sessions([id](const Session& session) { return session.origin().listener == id; });
 }
 
 void Gate::Impl::accept_from(ListenerId id) {
@@ -154,24 +175,43 @@ void Gate::Impl::accept_from(ListenerId id) {
     }
     if (!client) continue;
     ++counters.accepted;
-    if (listener.open >= config.limits.connections_per_listener) {
-      (void)transmit(client->get(), refusal(503, "locki: too many connections at once"));
-      end_sending(client->get());
-      continue;
-    }
-    const std::uint64_t session_id = next_session++;
-    auto session = std::make_unique<Session>(*this, session_id, id, listener.origin, std::move(*client));
-    Session& started = *session;
-    sessions[session_id] = std::move(session);
-    ++listener.open;
-    ++counters.open;
-    started.start();
+    begin(id, listener, std::move(*client));
   }
 }
 
-void Gate::Impl::replace_policy(Policy policy) {
-  config.policy = std::move(policy);
-  for (auto& [id, session] : sessions) session->recheck();
+void Gate::Impl::begin(ListenerId id, const Listener& listener, sys::Fd client) {
+  const Origin origin{listener.entrance, listener.port, called_address(client.get()).value_or(Address{}), id};
+  const auto owner = clients.find(origin.at);
+  if (owner == clients.end()) {
+    record({.event = AuditRecord::Event::kRefused, .time = std::chrono::system_clock::now(), .port = listener.port,
+            .address = origin.at.to_string(), .rule = "no sandbox", .reason = "the address that was called is no sandbox's"});
+    return reset_on_close(client.get());
+  }
+  const auto open_now = open_of.find(origin.at);
+  const bool too_many = open_now != open_of.end() && open_now->second >= config.limits.connections_per_client;
+  if (too_many || sessions.size() >= config.limits.connections) {
+    if (listener.entrance == Entrance::kExplicit) (void)transmit(client.get(), refusal(503, "locki: too many connections at once"));
+    return end_sending(client.get());
+  }
+  const std::uint64_t session_id = next_session++;
+  auto session = std::make_unique<Session>(*this, session_id, origin, owner->second, std::move(client));
+  Session& started = *session;
+  sessions[session_id] = std::move(session);
+  ++open_of[origin.at];
+  ++counters.open;
+  started.start();
+}
+
+void Gate::Impl::admit(const Address& at, std::shared_ptr<const Client> client) {
+  clients[at] = client;
+  // A session may end in recheck(), but is forgotten only later.
+  for (auto& [id, session] : sessions)
+    if (session->origin().at == at) session->recheck(client);
+}
+
+void Gate::Impl::dismiss(const Address& at) {
+  clients.erase(at);
+  end_sessions([&](const Session& session) { return session.origin().at == at; });
 }
 
 Gate::Gate(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -180,7 +220,7 @@ Result<std::unique_ptr<Gate>> Gate::start(GateConfig config) {
   if (!config.resolver) config.resolver = make_system_resolver();
   auto impl = std::make_unique<Impl>(std::move(config));
   if (!impl->config.log_path.empty()) {
-    TRY_ASSIGN(impl->log, AuditLog::open(impl->config.log_path));
+    TRY_ASSIGN(impl->log, sys::LineLog::open(impl->config.log_path));
   }
   // The daemon's signals are for its main thread.
   sigset_t all, before;
@@ -201,12 +241,13 @@ Gate::~Gate() {
   impl_->mailbox->close();
 }
 
-Gate::ListenerId Gate::serve(sys::Fd listener, std::string origin) {
+Gate::ListenerId Gate::serve(sys::Fd fd, Entrance entrance, std::uint16_t port) {
   const ListenerId id = impl_->next_listener++;
-  auto shared = std::make_shared<sys::Fd>(std::move(listener));
-  impl_->loop_.post([impl = impl_.get(), id, shared, origin = std::move(origin)]() mutable {
-    impl->add_listener(id, std::move(*shared), std::move(origin));
-  });
+  auto listener = std::make_shared<std::unique_ptr<Impl::Listener>>(std::make_unique<Impl::Listener>());
+  (*listener)->fd = std::move(fd);
+  (*listener)->entrance = entrance;
+  (*listener)->port = port;
+  impl_->loop_.post([impl = impl_.get(), id, listener] { impl->add_listener(id, std::move(*listener)); });
   return id;
 }
 
@@ -214,9 +255,21 @@ void Gate::stop_serving(ListenerId id) {
   impl_->loop_.post([impl = impl_.get(), id] { impl->remove_listener(id); });
 }
 
-void Gate::update(Policy policy) {
-  auto shared = std::make_shared<Policy>(std::move(policy));
-  impl_->loop_.post([impl = impl_.get(), shared] { impl->replace_policy(std::move(*shared)); });
+void Gate::admit(const Address& at, Client client) {
+  auto shared = std::make_shared<const Client>(std::move(client));
+  impl_->loop_.post([impl = impl_.get(), at, shared] { impl->admit(at, shared); });
+}
+
+void Gate::dismiss(const Address& at) {
+  impl_->loop_.post([impl = impl_.get(), at] { impl->dismiss(at); });
+}
+
+std::vector<Question> Gate::questions() const {
+  const std::lock_guard lock(impl_->questions_mutex);
+  std::vector<Question> all;
+  for (const auto& [session, question] : impl_->questions)
+    if (std::find(all.begin(), all.end(), question) == all.end()) all.push_back(question);
+  return all;
 }
 
 GateStats Gate::stats() const {

@@ -1,6 +1,7 @@
-// The egress gate: an HTTP/1.1 forward proxy that decides by name, resolves on the host, checks every address and
-// connects to exactly what it checked. It serves listening sockets that were made elsewhere (in a namespace that has no
-// other way out).
+// The egress gate: learns the host that a client wants (from its TLS hello, its HTTP request, or a request to a proxy), decides by
+// name, resolves on the host, checks every address and connects to exactly what it checked. It serves listening sockets that were made
+// elsewhere (in a namespace that has no other way out). Which client a connection belongs to is known by the address that it called:
+// each client has one of its own, and what is called on no client's address is refused.
 //
 // Runs on one thread of its own; every public function may be called from any thread and returns at once. Nothing
 // throws. SIGPIPE must be ignored by the process. Each connection takes two descriptors: raise RLIMIT_NOFILE before
@@ -24,7 +25,8 @@
 namespace locki::gate {
 
 struct GateLimits {
-  std::size_t connections_per_listener = 400;
+  std::size_t connections_per_client = 400;
+  std::size_t connections = 4000;               // of all clients; two descriptors each
   std::size_t head_bytes = 32 << 10;            // request line and headers
   std::chrono::milliseconds head_time{30'000};  // for a whole head; for the TLS hello as well
   std::chrono::milliseconds resolve_time{15'000};
@@ -34,7 +36,6 @@ struct GateLimits {
 };
 
 struct GateConfig {
-  Policy policy;
   Upstream upstream;
   std::filesystem::path log_path;  // empty: no audit log
   GateLimits limits;
@@ -47,6 +48,25 @@ struct GateStats {
   std::uint64_t open = 0, accepted = 0, allowed = 0, refused = 0, failed = 0, bytes_out = 0, bytes_in = 0;
 };
 
+// One sandbox, as the gate knows it.
+struct Client {
+  std::string id;    // for ever
+  std::string name;  // for people, and for the log
+  Policy policy;
+};
+
+enum class Entrance {
+  kExplicit,    // a proxy: HTTP or SOCKS 5
+  kTransparent  // the client believes it talks to the server
+};
+
+// A connection that is held until the user has decided.
+struct Question {
+  std::string client_id, client_name;
+  Endpoint target;
+  bool operator==(const Question&) const = default;
+};
+
 class Gate {
  public:
   // kPermission, kNoSpace…: the log cannot be opened.
@@ -56,12 +76,16 @@ class Gate {
   Gate& operator=(const Gate&) = delete;
 
   using ListenerId = std::uint64_t;
-  // Takes a listening stream socket. `origin` names who is behind it in the log ("vm", a sandbox's name).
-  ListenerId serve(sys::Fd listener, std::string origin);
+  // Takes a listening stream socket; `port` is the one that clients believe they call.
+  ListenerId serve(sys::Fd listener, Entrance entrance, std::uint16_t port);
   // Closes the listener and its connections.
   void stop_serving(ListenerId id);
-  // From now on; connections that the new policy would refuse are closed.
-  void update(Policy policy);
+  // Who calls that address is this client from now on. Connections of its that the policy would refuse are closed, and those that it
+  // would allow and that were held go on.
+  void admit(const Address& at, Client client);
+  // Nobody's address any more; its connections are closed.
+  void dismiss(const Address& at);
+  std::vector<Question> questions() const;  // each once
   GateStats stats() const;
 
  private:

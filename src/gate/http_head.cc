@@ -46,6 +46,12 @@ std::string_view next_line(std::string_view& rest) {
   return line;
 }
 
+// From the start of the path on; a fragment is the client's own business.
+std::string path_of(std::string_view text) {
+  text = text.substr(0, text.find('#'));
+  return text.starts_with('/') ? std::string(text) : "/" + std::string(text);
+}
+
 std::optional<HeadResult> parse_target(std::string_view target, RequestHead& head) {
   if (target.size() > kMaxTarget) return bad(414, "the address is too long");
   if (!is_visible_ascii(target)) return bad(400, "the address has characters that do not belong there");
@@ -65,13 +71,13 @@ std::optional<HeadResult> parse_target(std::string_view target, RequestHead& hea
   auto endpoint = parse_endpoint(authority, 80);
   if (!endpoint) return bad(400, endpoint.error().message());
   head.target = std::move(*endpoint);
-  std::string_view path = end == target.npos ? std::string_view() : target.substr(end);
-  path = path.substr(0, path.find('#'));  // a fragment is the client's own business
-  head.path = path.starts_with('/') ? std::string(path) : "/" + std::string(path);
+  head.path = path_of(end == target.npos ? std::string_view() : target.substr(end));
   return std::nullopt;
 }
 
-std::optional<HeadResult> parse_request_line(std::string_view line, RequestHead& head) {
+enum class Form { kProxy, kOrigin };
+
+std::optional<HeadResult> parse_request_line(std::string_view line, Form form, RequestHead& head) {
   const std::size_t first = line.find(' '), last = line.rfind(' ');
   if (first == line.npos || first == last) return bad(400, "this is no HTTP request");
   const std::string_view method = line.substr(0, first), target = line.substr(first + 1, last - first - 1),
@@ -81,7 +87,30 @@ std::optional<HeadResult> parse_request_line(std::string_view line, RequestHead&
   head.minor = version.back() - '0';
   head.method = method;
   head.connect = method == "CONNECT";
-  return parse_target(target, head);
+  if (form == Form::kProxy) return parse_target(target, head);
+  if (head.connect) return bad(400, "this is no proxy");
+  if (target.front() != '/') return parse_target(target, head);  // RFC 9112, section 3.2.2: a server takes a whole address, too
+  if (target.size() > kMaxTarget) return bad(414, "the address is too long");
+  if (!is_visible_ascii(target)) return bad(400, "the address has characters that do not belong there");
+  head.path = path_of(target);
+  return std::nullopt;
+}
+
+// RFC 9112, section 3.2: exactly one, and it agrees with a whole address when there is one.
+std::optional<HeadResult> find_host(std::uint16_t port, RequestHead& head) {
+  std::optional<Endpoint> named;
+  for (const auto& [name, value] : head.headers) {
+    if (ascii_lower(name) != "host") continue;
+    if (named) return bad(400, "there are two Host headers");
+    auto endpoint = parse_endpoint(value, 80);
+    if (!endpoint) return bad(400, endpoint.error().message());
+    named = std::move(*endpoint);
+  }
+  if (!named) return bad(400, "without a Host header nobody knows where this is to go");
+  if (!head.target.host.name.empty() && head.target != *named) return bad(400, "the Host header names another host than the address");
+  if (named->port != port) return bad(400, fmt::format("the Host header names port {}, this is port {}", named->port, port));
+  head.target = std::move(*named);
+  return std::nullopt;
 }
 
 std::optional<HeadResult> parse_headers(std::string_view rest, RequestHead& head) {
@@ -184,17 +213,31 @@ std::string_view phrase_of(int status) {
 
 }  // namespace
 
-HeadResult parse_request_head(std::string_view bytes, std::size_t search_from) {
+namespace {
+
+HeadResult parse_head(std::string_view bytes, Form form, std::uint16_t port, std::size_t search_from) {
   // Something that is not even the beginning of a method (TLS, SOCKS) is told at once instead of after a timeout.
   if (!bytes.empty() && !is_token_char(bytes.front())) return bad(400, "this is no HTTP request");
   const std::size_t end = bytes.find("\r\n\r\n", search_from > 3 ? search_from - 3 : 0);
   if (end == bytes.npos) return {};
   HeadResult result{.state = State::kComplete, .size = end + 4};
   std::string_view rest = bytes.substr(0, result.size);
-  if (auto problem = parse_request_line(next_line(rest), result.head)) return *problem;
+  if (auto problem = parse_request_line(next_line(rest), form, result.head)) return *problem;
   if (auto problem = parse_headers(rest, result.head)) return *problem;
+  if (form == Form::kOrigin)
+    if (auto problem = find_host(port, result.head)) return *problem;
   if (auto problem = find_body(result.head)) return *problem;
   return result;
+}
+
+}  // namespace
+
+HeadResult parse_request_head(std::string_view bytes, std::size_t search_from) {
+  return parse_head(bytes, Form::kProxy, 0, search_from);
+}
+
+HeadResult parse_origin_head(std::string_view bytes, std::uint16_t port, std::size_t search_from) {
+  return parse_head(bytes, Form::kOrigin, port, search_from);
 }
 
 std::string head_for_origin(const RequestHead& head) { return forwarded(head, head.path, ""); }

@@ -1,4 +1,4 @@
-// The head of a proxy request, parsed strictly, and the way it is passed on. Pure. Where HTTP lets a recipient be
+// The head of a request to a proxy or, in the transparent case, to the server itself, parsed strictly, and the way it is passed on. Pure. Where HTTP lets a recipient be
 // lenient, this refuses: two programs that read the same bytes differently are how requests are smuggled (RFC 9112,
 // sections 2.2, 5.1 and 6.3).
 #pragma once
@@ -37,6 +37,8 @@ struct HeadResult {
 // `bytes` is everything received so far. Call again with more when incomplete; the caller bounds it. `search_from`:
 // bytes that a former call has searched for the head's end already.
 HeadResult parse_request_head(std::string_view bytes, std::size_t search_from = 0);
+// The same from a client that believes it talks to the server, at `port`: there must be exactly one Host, for that port.
+HeadResult parse_origin_head(std::string_view bytes, std::uint16_t port, std::size_t search_from = 0);
 
 // The head for the origin server: origin form, our own Host and "Connection: close", nothing hop-by-hop.
 std::string head_for_origin(const RequestHead& head);

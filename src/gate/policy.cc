@@ -50,6 +50,7 @@ Decision decide_service(const Policy& policy, const Endpoint& endpoint) {
 
 Decision decide_without_rule(const Policy& policy, const Endpoint& endpoint) {
   if (policy.mode == Mode::kGate) return {false, "no rule", "", "it is not on the allow list", std::nullopt};
+  if (policy.mode == Mode::kAsk) return {false, "mode ask", "", "nobody has allowed it", std::nullopt, true};
   if (endpoint.host.address)
     return {false, "mode open", "", "an address needs a rule of its own, also in mode open", std::nullopt};
   if (is_local_name(endpoint.host.name))
@@ -72,15 +73,17 @@ std::string_view to_string(Mode mode) {
       return "open";
     case Mode::kOff:
       return "off";
+    case Mode::kAsk:
+      return "ask";
   }
   return "?";
 }
 
 Result<Mode> parse_mode(std::string_view text) {
-  for (Mode mode : {Mode::kGate, Mode::kOpen, Mode::kOff})
+  for (Mode mode : {Mode::kGate, Mode::kOpen, Mode::kOff, Mode::kAsk})
     if (text == to_string(mode)) return mode;
   return fail(ErrorKind::kUsage, fmt::format("\"{}\" is not a network mode", printable(text, 40)),
-              "use gate, open or off");
+              "use gate, ask, open or off");
 }
 
 bool Rule::matches(const Endpoint& endpoint) const {
@@ -181,6 +184,30 @@ Decision decide(const Policy& policy, const Endpoint& endpoint) {
             std::nullopt};
   }
   return decide_without_rule(policy, endpoint);
+}
+
+std::optional<Endpoint> only_host_at(const Policy& policy, std::uint16_t port) {
+  std::optional<Endpoint> only;
+  const auto add = [&](Endpoint endpoint) {
+    const bool other = only && *only != endpoint;
+    only = std::move(endpoint);
+    return !other;
+  };
+  for (const Service& service : policy.services)
+    if (service.port == port && !add({Host{service.name, std::nullopt}, port})) return std::nullopt;
+  for (const Rule& rule : policy.rules)
+    if (rule.allow && rule.port == port && (rule.match != Rule::Match::kExact || !add({rule.host, port}))) return std::nullopt;
+  return only;
+}
+
+std::set<std::uint16_t> named_ports(const Policy& policy) {
+  std::set<std::uint16_t> ports;
+  for (const Service& service : policy.services) ports.insert(service.port);
+  for (const Rule& rule : policy.rules)
+    if (rule.allow && rule.port) ports.insert(*rule.port);
+  ports.erase(80);
+  ports.erase(443);
+  return ports;
 }
 
 std::string explain(const Policy& policy, const Endpoint& endpoint) {

@@ -1,12 +1,14 @@
 // Which host and port a sandbox may reach, by name. Pure values: nothing here resolves, connects or logs.
 //
 // Order: (1) mode off refuses everything; (2) names under .locki.internal are services or nothing; (3) the rules, top
-// to bottom: the first that matches decides; (4) without a match mode gate refuses, mode open allows any name that is
+// to bottom: the first that matches decides; (4) without a match mode gate refuses, mode ask asks, mode open allows any name that is
 // not a local one. Whatever is allowed here still has to pass the address rules (address.h) after resolution.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,9 +18,10 @@
 
 namespace locki::gate {
 
-enum class Mode { kGate, kOpen, kOff };
+// kAsk is kGate, but what no rule decides is held until the user has.
+enum class Mode { kGate, kOpen, kOff, kAsk };
 std::string_view to_string(Mode mode);
-Result<Mode> parse_mode(std::string_view text);  // "gate", "open", "off"; kUsage
+Result<Mode> parse_mode(std::string_view text);  // "gate", "open", "off", "ask"; kUsage
 
 struct Rule {
   enum class Match {
@@ -61,6 +64,7 @@ struct Policy {
   Mode mode = Mode::kGate;
   std::vector<Rule> rules;  // the user's first, then those found in tools' configuration, then the defaults
   std::vector<Service> services;
+  std::chrono::milliseconds ask_time{30'000};  // how long mode ask waits
 };
 
 struct Decision {
@@ -69,8 +73,14 @@ struct Decision {
   std::string source;              // the rule's source, if a rule decided
   std::string reason;              // a sentence for people
   std::optional<Service> service;  // connect to exactly this
+  bool ask = false;                // not allowed, but the user may say so now
 };
 Decision decide(const Policy& policy, const Endpoint& endpoint);
+// The one host that rules allow on this port by its number, for protocols that do not say a name. Nothing when there is none or
+// several: then only an explicit proxy request can say which.
+std::optional<Endpoint> only_host_at(const Policy& policy, std::uint16_t port);
+// Ports other than 80 and 443 that rules and services name.
+std::set<std::uint16_t> named_ports(const Policy& policy);
 // Several lines: the decision, the rule with its source and position, what was passed over because of its port.
 std::string explain(const Policy& policy, const Endpoint& endpoint);
 

@@ -91,7 +91,10 @@ void Relay::take_from_client(std::string_view bytes) {
   held_ += bytes;
   const bool was_impatient = setup_.filter->impatient();
   const Verdict verdict = setup_.filter->look(held_);
-  if (!verdict.refuse.empty()) return finish({true, verdict.refuse});
+  if (!verdict.refuse.empty()) {
+    if (!verdict.farewell.empty() && !in_.waiting()) (void)transmit(setup_.client.get(), verdict.farewell);
+    return finish({true, verdict.refuse});
+  }
   const std::string approved = held_.substr(0, verdict.pass);
   held_.erase(0, verdict.pass);
   if (verdict.transparent) setup_.filter.reset();

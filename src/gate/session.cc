@@ -16,6 +16,7 @@ namespace {
 using namespace std::chrono_literals;
 using Event = AuditRecord::Event;
 
+constexpr auto kSilence = 300ms;  // of a client that leaves the first word to the server
 constexpr std::size_t kMaxAttempts = 4;
 constexpr std::size_t kMaxReply = 16 << 10;   // an upstream proxy's answer to CONNECT
 constexpr std::size_t kMaxDrain = 256 << 10;  // what a client may still send after a refusal
@@ -52,45 +53,94 @@ std::string refusal_text(const Policy& policy, const Endpoint& target, const Dec
 
 }  // namespace
 
-Session::Session(SessionHost& host, std::uint64_t id, std::uint64_t listener, std::string origin, sys::Fd client)
+Session::Session(SessionHost& host, std::uint64_t id, const Origin& origin, std::shared_ptr<const Client> owner, sys::Fd client)
     : host_(host),
       id_(id),
-      listener_(listener),
-      origin_(std::move(origin)),
+      origin_(origin),
+      owner_(std::move(owner)),
       begun_(std::chrono::steady_clock::now()),
       client_(std::move(client)) {}
 
 void Session::start() {
   tune(client_.get());
-  auto watched = watch(client_.get(), {.read = true}, &Session::read_head);
+  auto watched = watch(client_.get(), {.read = true}, &Session::read_opening);
   if (!watched) return over();
   client_watch_ = std::move(*watched);
-  set_deadline(host_.limits().head_time, [this] { answer(408, "the request took too long to arrive"); });
+  const bool web = origin_.port == 80 || origin_.port == 443;
+  if (origin_.entrance == Entrance::kTransparent && !web && only_host_at(owner_->policy, origin_.port))
+    return set_deadline(kSilence, [this] { go_by_port(); });  // in some protocols the server speaks first
+  set_deadline(host_.limits().head_time, [this] { reject(408, "the request took too long to arrive"); });
 }
 
-void Session::read_head() {
+void Session::read_opening() {
   const std::size_t limit = host_.limits().head_bytes;
   const std::span<char> scratch = host_.scratch();
-  const std::size_t searched = received_.size();
-  const Transfer got = receive(client_.get(), scratch.first(std::min(scratch.size(), limit - searched)));
+  const Transfer got = receive(client_.get(), scratch.first(std::min(scratch.size(), limit - received_.size())));
   if (got.state == Transfer::State::kWouldBlock) return;
   if (got.state != Transfer::State::kDone) return over();
   received_.append(scratch.data(), got.size);
-  HeadResult parsed = parse_request_head(received_, searched);
-  if (parsed.state == HeadResult::State::kBad) return answer(parsed.status, parsed.reason);
-  if (parsed.state == HeadResult::State::kIncomplete) {
-    if (received_.size() >= limit) answer(431, "the request's head is too long");
+  if (!opener_ && !choose_opener()) return;
+  advance_opening();
+}
+
+// False: nothing to go on with, or the session has gone its way.
+bool Session::choose_opener() {
+  if (origin_.entrance == Entrance::kExplicit) {
+    opener_ = explicit_opener(received_.front());
+    return true;
+  }
+  Guess guess = transparent_opener(received_, origin_.port);
+  if (guess.more) return false;
+  if (!guess.opener) return go_by_port(), false;
+  opener_ = std::move(guess.opener);
+  // From now on it is a head that is waited for, not the first byte.
+  set_deadline(host_.limits().head_time, [this] { reject(408, "the request took too long to arrive"); });
+  return true;
+}
+
+void Session::go_by_port() {
+  auto only = only_host_at(owner_->policy, origin_.port);
+  if (!only)
+    return reject(400, fmt::format("what came is neither TLS nor HTTP, and no single host is allowed on port {}: it takes a proxy request to say which",
+                                   origin_.port));
+  opener_ = make_fixed_opener(std::move(*only));
+  advance_opening();
+}
+
+void Session::advance_opening() {
+  Opener::Step step = opener_->take(received_);
+  // A few bytes to a connection that has sent nothing yet: they fit.
+  if (!step.reply.empty() && transmit(client_.get(), step.reply).size != step.reply.size()) return over();
+  received_.erase(0, step.taken);
+  if (step.state == Opener::Step::State::kBad) return reject(step.status, step.reason);
+  if (step.state == Opener::Step::State::kMore) {
+    if (received_.size() >= host_.limits().head_bytes) reject(431, "the request's head is too long");
     return;
   }
-  head_ = std::move(parsed.head);
-  received_.erase(0, parsed.size);
+  filter_ = opener_->filter();
+  head_ = std::move(opener_->head());
   client_watch_.cancel();
   decide_target();
 }
 
 void Session::decide_target() {
-  decision_ = decide(host_.policy(), head_.target);
-  if (!decision_.allowed) return refuse(refusal_text(host_.policy(), head_.target, decision_));
+  decision_ = decide(owner_->policy, head_.target);
+  if (decision_.ask) return ask_user();
+  if (!decision_.allowed) return refuse(refusal_text(owner_->policy, head_.target, decision_));
+  follow_decision();
+}
+
+void Session::ask_user() {
+  state_ = State::kAsking;
+  record(Event::kAsked, "waits for: locki net watch");
+  host_.asking(id_, head_.target);
+  set_deadline(owner_->policy.ask_time, [this] {
+    host_.asking(id_, std::nullopt);
+    refuse(refusal_text(owner_->policy, head_.target, decision_));
+  });
+}
+
+void Session::follow_decision() {
   port_ = head_.target.port;
   if (decision_.service) {
     // The one case in which no address is checked: the user named this very address.
@@ -185,7 +235,7 @@ void Session::on_connected() {
   server_watch_.cancel();
   tune(server_.get());
   if (proxy_ != nullptr && head_.connect) return ask_upstream();
-  start_relay(head_.connect ? "HTTP/1.1 200 Connection established\r\n\r\n" : "");
+  start_relay(opener_->accepted());
 }
 
 void Session::ask_upstream() {
@@ -213,7 +263,7 @@ void Session::read_upstream() {
     return fail_with(502, "the upstream proxy does not answer as a proxy");
   if (reply.status / 100 != 2) return fail_with(502, fmt::format("the upstream proxy answered {}", reply.status));
   server_watch_.cancel();
-  start_relay("HTTP/1.1 200 Connection established\r\n\r\n" + reply_.substr(reply.size));
+  start_relay(opener_->accepted() + reply_.substr(reply.size));
 }
 
 void Session::start_relay(std::string to_client) {
@@ -230,12 +280,10 @@ void Session::start_relay(std::string to_client) {
                      .scratch = host_.scratch()};
   setup.from_client = std::move(received_);
   setup.single_response = !head_.connect;
-  if (!head_.connect) {
+  if (!head_.connect)
     setup.to_server = proxy_ != nullptr ? head_for_upstream(head_, proxy_->authorization) : head_for_origin(head_);
-    setup.filter = make_body_filter(head_);
-  } else if (!decision_.service) {
-    setup.filter = make_tls_filter(head_.target.host, head_.target.port == 443);
-  }
+  // What passes through a tunnel to a service is the user's own business.
+  if (!head_.connect || !decision_.service) setup.filter = std::move(filter_);
   head_.headers.clear();
   relay_ =
       std::make_unique<Relay>(host_.loop(), std::move(setup), [this](const Relay::End& end) { on_relay_end(end); });
@@ -247,20 +295,30 @@ void Session::on_relay_end(const Relay::End& end) {
   over();
 }
 
-void Session::recheck() {
-  if (state_ != State::kResolving && state_ != State::kConnecting && state_ != State::kUpstream &&
-      state_ != State::kRelaying)
-    return;
-  Decision now = decide(host_.policy(), head_.target);
+void Session::recheck(std::shared_ptr<const Client> owner) {
+  owner_ = std::move(owner);
+  if (state_ == State::kHead || state_ == State::kAnswering || state_ == State::kOver) return;
+  Decision now = decide(owner_->policy, head_.target);
+  if (state_ == State::kAsking) {
+    if (now.ask) return;
+    host_.asking(id_, std::nullopt);
+    return decide_target();
+  }
   if (now.allowed && now.service == decision_.service) return;
   decision_ = std::move(now);
   if (state_ == State::kRelaying) return relay_->abort("the rules were changed");
-  refuse(refusal_text(host_.policy(), head_.target, decision_));
+  refuse(refusal_text(owner_->policy, head_.target, decision_));
 }
 
 void Session::stop() {
   if (state_ == State::kRelaying) return relay_->abort("locki stopped serving");
+  if (state_ == State::kAsking) host_.asking(id_, std::nullopt);
   over();
+}
+
+void Session::reject(int status, std::string_view reason) {
+  record(Event::kRefused, reason);
+  answer(status, reason);
 }
 
 void Session::refuse(std::string_view reason, std::string address) {
@@ -278,7 +336,11 @@ void Session::answer(int status, std::string_view reason) {
   state_ = State::kAnswering;
   server_watch_.cancel();
   server_.reset();
-  const std::string text = refusal(status, fmt::format("locki: {}", reason));
+  const std::string text = opener_ ? opener_->refused(status, fmt::format("locki: {}", reason)) : "";
+  if (text.empty()) {
+    reset_on_close(client_.get());
+    return over();
+  }
   // It fits into the buffer of a connection that has sent nothing yet; if not, the client does not want it.
   if (transmit(client_.get(), text).state != Transfer::State::kDone) return over();
   end_sending(client_.get());
@@ -317,9 +379,10 @@ void Session::record(Event event, std::string_view reason, std::string address) 
   AuditRecord entry{.event = event,
                     .time = std::chrono::system_clock::now(),
                     .connection = id_,
-                    .origin = origin_,
+                    .sandbox = owner_->name,
+                    .sandbox_id = owner_->id,
                     .host = head_.target.host.name,
-                    .port = head_.target.port,
+                    .port = head_.target.port != 0 ? head_.target.port : origin_.port,
                     .address = address.empty() ? connected_to_ : std::move(address),
                     .rule = decision_.rule,
                     .reason = std::string(reason),

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -10,43 +11,59 @@
 #include "gate/audit.h"
 #include "gate/gate.h"
 #include "gate/http_head.h"
+#include "gate/opener.h"
 #include "gate/relay.h"
 #include "loop/loop.h"
 
 namespace locki::gate {
+
+// Where a connection came in, and whose it is.
+struct Origin {
+  Entrance entrance = Entrance::kExplicit;
+  std::uint16_t port = 0;  // that was called
+  Address at;              // that was called: the client's
+  std::uint64_t listener = 0;
+};
 
 // What a session needs from the gate around it.
 class SessionHost {
  public:
   virtual ~SessionHost() = default;
   virtual loop::Loop& loop() = 0;
-  virtual const Policy& policy() const = 0;
   virtual const Upstream& upstream() const = 0;
   virtual const GateLimits& limits() const = 0;
   virtual std::span<char> scratch() = 0;
   // on_resolved() of that session is called later on the loop's thread, unless the session has ended.
   virtual void resolve(std::uint64_t session, std::string name) = 0;
   virtual void record(AuditRecord record) = 0;
+  // The session waits for the user's word about that target; nullopt: no more.
+  virtual void asking(std::uint64_t session, std::optional<Endpoint> target) = 0;
   // The session is over; destroys it later, never from within the call.
   virtual void finished(std::uint64_t session) = 0;
 };
 
 class Session {
  public:
-  Session(SessionHost& host, std::uint64_t id, std::uint64_t listener, std::string origin, sys::Fd client);
+  Session(SessionHost& host, std::uint64_t id, const Origin& origin, std::shared_ptr<const Client> owner, sys::Fd client);
   void start();
   void on_resolved(Result<std::vector<Address>> addresses);
-  // Ends it when the policy (which has changed) no longer allows its target.
-  void recheck();
+  // Its client's policy has changed: ends it when its target is no longer allowed, goes on when it waited for just that.
+  void recheck(std::shared_ptr<const Client> owner);
   // Ends it now, with its last line in the log. The gate is going away or its listener is.
   void stop();
-  std::uint64_t listener() const { return listener_; }
+  const Origin& origin() const { return origin_; }
+  const Client& owner() const { return *owner_; }
 
  private:
-  enum class State { kHead, kResolving, kConnecting, kUpstream, kRelaying, kAnswering, kOver };
+  enum class State { kHead, kAsking, kResolving, kConnecting, kUpstream, kRelaying, kAnswering, kOver };
 
-  void read_head();
+  void read_opening();
+  bool choose_opener();
+  void go_by_port();
+  void advance_opening();
   void decide_target();
+  void follow_decision();
+  void ask_user();
   void find_addresses(const Host& host);
   void use_addresses(std::vector<Address> addresses);
   void connect_next();
@@ -57,6 +74,7 @@ class Session {
   void start_relay(std::string to_client);
   void on_relay_end(const Relay::End& end);
 
+  void reject(int status, std::string_view reason);                // the client's own mistake
   void refuse(std::string_view reason, std::string address = {});  // 403
   void fail_with(int status, std::string_view reason);             // allowed, but it does not work
   void answer(int status, std::string_view reason);                // sends it and waits for the client to take it
@@ -68,8 +86,9 @@ class Session {
   void guard(void (Session::*action)());
 
   SessionHost& host_;
-  const std::uint64_t id_, listener_;
-  const std::string origin_;
+  const std::uint64_t id_;
+  const Origin origin_;
+  std::shared_ptr<const Client> owner_;
   const std::chrono::steady_clock::time_point begun_;
   State state_ = State::kHead;
   sys::Fd client_, server_;
@@ -77,6 +96,8 @@ class Session {
   loop::Timer deadline_;
   std::string received_;  // from the client, then (state kUpstream) reply_ from the upstream proxy
   std::string reply_;
+  std::unique_ptr<Opener> opener_;
+  std::unique_ptr<ClientFilter> filter_;
   RequestHead head_;
   Decision decision_;
   const UpstreamProxy* proxy_ = nullptr;  // chain through it

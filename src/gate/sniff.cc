@@ -120,4 +120,9 @@ Sniffed sniff_client_hello(std::string_view bytes) {
   return parse_hello(std::string_view(message).substr(kHandshakeHeader));
 }
 
+std::string alert_record(Alert alert) {
+  // Alert record, TLS 1.2 as all versions say it, two bytes: fatal, and why.
+  return {'\x15', '\x03', '\x03', '\0', '\2', '\2', static_cast<char>(alert)};
+}
+
 }  // namespace locki::gate

@@ -25,4 +25,8 @@ inline constexpr std::size_t kMaxClientHello = 16 << 10;
 
 Sniffed sniff_client_hello(std::string_view bytes);
 
+// A fatal alert in a record of its own (RFC 8446, section 6): what a TLS client can be told instead of a silent end.
+enum class Alert : unsigned char { kDecodeError = 50, kAccessDenied = 49, kInternalError = 80, kUnrecognizedName = 112 };
+std::string alert_record(Alert alert);
+
 }  // namespace locki::gate

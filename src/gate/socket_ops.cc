@@ -70,6 +70,22 @@ Result<sys::Fd> accept_nonblocking(int listener) {
   return fail_errno(error, "cannot accept a connection");
 }
 
+std::optional<Address> called_address(int fd) {
+  sockaddr_storage storage{};
+  socklen_t size = sizeof storage;
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &size) != 0) return std::nullopt;
+  Address address;
+  if (storage.ss_family == AF_INET) {
+    std::memcpy(address.bytes.data(), &reinterpret_cast<const sockaddr_in*>(&storage)->sin_addr, 4);
+  } else if (storage.ss_family == AF_INET6) {
+    address.family = Address::Family::kV6;
+    std::memcpy(address.bytes.data(), &reinterpret_cast<const sockaddr_in6*>(&storage)->sin6_addr, 16);
+  } else {
+    return std::nullopt;
+  }
+  return address;
+}
+
 void end_sending(int fd) { ::shutdown(fd, SHUT_WR); }
 
 void reset_on_close(int fd) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -30,6 +31,9 @@ int connect_error(int fd);  // an errno value, 0 for connected
 // accept4, non-blocking and close-on-exec. kUnavailable: nobody is waiting; kNoSpace: out of descriptors; else the
 // connection was lost.
 Result<sys::Fd> accept_nonblocking(int listener);
+
+// The local address of a connection: what its client called. Nothing when it is no IP socket.
+std::optional<Address> called_address(int fd);
 
 void end_sending(int fd);     // FIN
 void reset_on_close(int fd);  // the coming close sends RST: the peer must not take a broken stream for a finished one

@@ -211,7 +211,8 @@ Result<Config> parse_config(std::string_view text, std::string_view shown_name, 
     }
     {
       Reader net(top.table("net"), "net.", shown_name, error);
-      net.text("mode", config.net.mode, {"gate", "open", "off"});
+      net.text("mode", config.net.mode, {"gate", "ask", "open", "off"});
+      net.number("ask_seconds", config.net.ask_seconds, 1, 3600);
       net.list("allow", config.net.allow);
       net.list("deny", config.net.deny);
       net.map("services", config.net.services);

@@ -33,7 +33,8 @@ struct Config {
   Limits defaults;  // of a sandbox
   Limits ceiling;   // what a repository's locki.toml may ask for at most; default: the VM's size
   struct Net {
-    std::string mode = "gate";                    // gate | open | off
+    std::string mode = "gate";                    // gate | ask | open | off
+    unsigned ask_seconds = 30;                    // how long mode ask waits for an answer
     std::vector<std::string> allow, deny;         // rules: "host", ".suffix", each with an optional ":port"
     std::map<std::string, std::string> services;  // "NAME.locki.internal" -> "ADDRESS:PORT" on the host
     std::string upstream;                         // the host's own proxy, "http://host:port"; default: from the environment

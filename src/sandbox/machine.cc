@@ -9,7 +9,6 @@
 #include "base/strings.h"
 #include "sandbox/agent_store.h"
 #include "sandbox/certificates.h"
-#include "sandbox/network.h"
 #include "sandbox/provision.h"
 #include "sandbox/tar.h"
 #include "sys/file.h"
@@ -26,7 +25,7 @@ namespace {
 constexpr std::chrono::minutes kBootDeadline{8};
 }  // namespace
 
-Machine::Machine(const sys::Paths& paths, const sys::Installation& installation) : paths_(paths), installation_(installation) {
+Machine::Machine(const sys::Paths& paths, const sys::Installation& installation) : paths_(paths), installation_(installation), egress_(paths, installation) {
   driver_ = vm::make_qemu_driver({.state = paths.state / "vm", .jail = installation.libexec / "jail"});
 }
 
@@ -144,39 +143,18 @@ Result<> Machine::provision_once(const Config&, const ProgressSink& progress) {
   return context(ensure_agent_store(*client), "while making the agent store");
 }
 
-Result<> Machine::open_gate(const Config& config) {
-  if (!gate_) {
-    gate::GateConfig gate_config;
-    TRY_ASSIGN(gate_config.policy, network_policy(config, paths_, installation_, agent_hosts_));
-    TRY_ASSIGN(gate_config.upstream, network_upstream(config));
-    gate_config.log_path = paths_.state / "net.jsonl";
-    TRY_ASSIGN(gate_, gate::Gate::start(std::move(gate_config)));
-  }
-  auto listener = driver_->listen(vm::kGatePort);
-  // Held by ourselves already: a machine that was ensured before.
-  if (!listener && listener.error().kind() == ErrorKind::kExists) return {};
-  if (!listener) return fail(std::move(listener).error().with_context("while opening the egress gate"));
-  gate_->serve(std::move(*listener), "vm");
-  return {};
-}
-
-Result<> Machine::apply_network(const Config& config) {
-  const std::scoped_lock lock(mutex_);
-  if (!gate_) return {};
-  TRY_ASSIGN(auto policy, network_policy(config, paths_, installation_, agent_hosts_));
-  gate_->update(std::move(policy));
-  return {};
-}
-
 Result<> Machine::ensure(const Config& config, const ProgressSink& progress) {
   const std::scoped_lock lock(mutex_);
   const bool runs = running();
   if (runs && ready_) return {};
-  if (!runs) TRY(boot(config, progress));
+  if (!runs) {
+    egress_.machine_ended();
+    TRY(boot(config, progress));
+  }
   if (!roots_) {
     TRY_ASSIGN(roots_, ensure_roots(paths_, installation_, config, progress));
   }
-  TRY(open_gate(config));
+  TRY(egress_.open(*driver_, config));
   TRY(wait_for_incus(progress));
   if (!resumed_) TRY(provision_once(config, progress));
   ready_ = true;
@@ -223,12 +201,9 @@ Activity Machine::activity() {
   activity.cpu_time = cpu_time(status->pid);
   // Emulation makes the ticks of an idle guest dear.
   if (status->accelerator == vm::Accelerator::kTcg) activity.cpu_idle_share = 0.3;
-  const std::scoped_lock lock(mutex_);
-  if (gate_) {
-    const auto stats = gate_->stats();
-    activity.open_connections = stats.open;
-    activity.accepted = stats.accepted;
-  }
+  const auto stats = egress_.stats();
+  activity.open_connections = stats.open;
+  activity.accepted = stats.accepted;
   return activity;
 }
 

@@ -12,10 +12,10 @@
 #include "agents/agent.h"
 #include "base/json.h"
 #include "base/progress.h"
-#include "gate/gate.h"
 #include "incus/client.h"
 #include "net/identity.h"
 #include "sandbox/config.h"
+#include "sandbox/egress.h"
 #include "sandbox/idle.h"
 #include "sandbox/roots.h"
 #include "sys/xdg.h"
@@ -63,15 +63,12 @@ class Machine {
   // The agent is in the store, installing it if need be (or anew). Runs in a throw-away builder container.
   Result<> ensure_agent(const agents::Agent& agent, const Config& config, bool renew, const ProgressSink& progress);
 
-  gate::Gate* gate() { return gate_.get(); }
-  // The config's network rules, and what `extra` adds (the agents' hosts), take effect at once.
-  Result<> apply_network(const Config& config);
-  void set_agent_hosts(std::vector<std::string> hosts) { agent_hosts_ = std::move(hosts); }
+  Egress& egress() { return egress_; }
+  const Egress& egress() const { return egress_; }
 
  private:
   Result<> boot(const Config& config, const ProgressSink& progress);
   Result<> wait_for_incus(const ProgressSink& progress);
-  Result<> open_gate(const Config& config);
   Result<> provision_once(const Config& config, const ProgressSink& progress);
   Result<net::Identity> identity(std::string_view name);
   std::filesystem::path data_disk() const;
@@ -79,9 +76,8 @@ class Machine {
   sys::Paths paths_;
   sys::Installation installation_;
   std::unique_ptr<vm::VmDriver> driver_;
-  std::unique_ptr<gate::Gate> gate_;
+  Egress egress_;
   std::shared_ptr<incus::Client> client_;
-  std::vector<std::string> agent_hosts_;
   std::optional<Roots> roots_;
   bool ready_ = false;      // provisioned since the last start
   std::atomic<bool> woken_ = false;

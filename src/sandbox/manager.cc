@@ -62,10 +62,12 @@ Manager::Manager(const sys::Paths& paths, const sys::Installation& installation,
       machine_(paths, installation),
       logins_(paths.agent_home()),
       git_(std::move(git)),
-      mirrors_(installation.libexec, paths.state / "mirror.log", [this] { return machine_.incus(); }) {
+      audit_(paths.state / "audit.jsonl"),
+      mirrors_(installation.libexec, paths.state / "mirror.log", [this] { return machine_.incus(); },
+               [this](const std::string& id, const mirror::Event& event) { note_import(id, event); }) {
   std::vector<std::string> hosts;
   for (const auto& agent : agents_.all()) hosts.insert(hosts.end(), agent.hosts.begin(), agent.hosts.end());
-  machine_.set_agent_hosts(std::move(hosts));
+  machine_.egress().set_agent_hosts(std::move(hosts));
 }
 
 Manager::~Manager() = default;
@@ -137,7 +139,7 @@ Result<Record> Manager::make(const Where& where, const std::string& from, const 
   record.worktree = worktree_of(repository, where.name).native();
   record.instance = instance_name(record.name, record.id);
   TRY_ASSIGN(const auto others, records_.list());
-  record.address = RecordStore::free_address(record.id, others);
+  TRY_ASSIGN(record.address, RecordStore::free_address(record.id, others));
   record.created = now_text();
   TRY_ASSIGN(const auto existing_tip, repository.ref("refs/heads/" + where.name));
   record.made_branch = !existing_tip.has_value();
@@ -160,6 +162,7 @@ Result<Record> Manager::make(const Where& where, const std::string& from, const 
     (void)records_.remove(record.id);
     return fail(std::move(added).error().with_context(fmt::format("while creating the worktree of {}", record.name)));
   }
+  audit_.write("created", record, {{"base", record.base}});
   return record;
 }
 
@@ -241,6 +244,7 @@ Result<> Manager::bring_up(Record& record, const ProgressSink& progress) {
   }
   TRY_ASSIGN(const Config config, this->config());
   TRY(ensure_machine(config, progress));
+  TRY(machine_.egress().admit(record, config));
   sweep();
   TRY_ASSIGN(auto client, machine_.incus());
   ContainerSetup setup = container_setup(record, config, progress);
@@ -327,6 +331,8 @@ Result<Opened> Manager::open_sandbox(const OpenRequest& request, const ProgressS
       for (const auto& [key, value] : own->second) opened.environment[key] = value;
     }
   }
+  if (agent != nullptr) audit_.write("agent", record, {{"agent", agent->name}});
+  else audit_.write("command", record, {{"program", request.program}});
   session_begins(record.id);
   return opened;
 }
@@ -449,6 +455,8 @@ Result<Record> Manager::stop(const Where& where, const ProgressSink& progress) {
   TRY(records_.save(record));
   TRY_ASSIGN(const bool exists, client->instance_exists(record.instance));
   if (exists) TRY(client->stop(record.instance, false, std::chrono::seconds(20)));
+  machine_.egress().dismiss(record);
+  audit_.write("stopped", record);
   return record;
 }
 
@@ -534,6 +542,7 @@ Result<> Manager::remove_parts(const Record& record, const RemoveRequest& reques
     // A machine that does not answer keeps the container; sweep() finds it later.
     if (auto client = machine_.incus()) TRY(remove_container(**client, record.instance));
   }
+  machine_.egress().dismiss(record);
   auto repository = git::Repository::discover(git_, record.repo);
   if (!repository) repository = git::Repository::discover(git_, record.worktree);  // "repo" was a worktree that is gone
   if (repository) {
@@ -545,7 +554,9 @@ Result<> Manager::remove_parts(const Record& record, const RemoveRequest& reques
   } else {
     TRY(sys::remove_tree(record.worktree));
   }
-  return records_.remove(record.id);
+  TRY(records_.remove(record.id));
+  audit_.write("removed", record, {{"forced", request.force}, {"branch_deleted", request.delete_branch}});
+  return {};
 }
 
 Result<Record> Manager::remove(const RemoveRequest& request, const ProgressSink& progress) {

@@ -13,6 +13,7 @@
 #include "base/progress.h"
 #include "git/repository.h"
 #include "mirror/held.h"
+#include "sandbox/audit.h"
 #include "sandbox/config.h"
 #include "sandbox/container.h"
 #include "sandbox/idle.h"
@@ -36,6 +37,7 @@ struct OpenRequest {
   std::string agent;  // "" for a plain command
   bool create = false;
   std::string from;  // the commit-ish that a new branch begins at; "" is HEAD
+  std::string program;  // of a plain command: for the audit log
 };
 
 struct Opened {
@@ -98,11 +100,18 @@ class Manager {
   Result<std::uint64_t> prune_machine();
   Result<json::array> doctor();
 
-  // The network's rules (manager_network.cc). A change is written to the config's companion file and acts at once.
-  Result<json::object> network_policy_json();
-  Result<std::string> explain_network(const std::string& target);
-  Result<> change_network(bool allow, const std::string& target);
-  Result<json::array> network_log(std::size_t limit) const;
+  // The network's rules (manager_network.cc). A change acts at once, on connections that stand as well. Without a sandbox (neither a name
+  // nor a worktree around cwd) it is about all of them.
+  Result<json::object> network_policy_json(const Where& where);
+  Result<std::string> explain_network(const Where& where, const std::string& target);
+  Result<> change_network(const Where& where, bool allow, const std::string& target, Scope scope);
+  // "" is the config's mode again.
+  Result<> set_network_mode(const Where& where, const std::string& mode);
+  Result<json::array> network_log(const Where& where, std::size_t limit) const;
+  json::array network_questions() const;
+  // The user's word on a question; scope "deny" is no, until the sandbox stops.
+  Result<> answer_network(const std::string& id, const std::string& target, const std::string& answer);
+  Result<json::array> audit(const Where& where, std::size_t limit) const;
 
   // Everything that ran when the last daemon ended is taken up again; what it left half-made is finished or cleaned away.
   void recover();
@@ -138,6 +147,10 @@ class Manager {
   // Containers whose record is gone: a remove while the machine was off, or a crash.
   void sweep();
   Result<Record> find(const Where& where) const;
+  // None is fine when no name was given.
+  Result<std::optional<Record>> find_any(const Where& where) const;
+  Result<> change_rules(Scope scope, const Record* record, const gate::Rule& rule);
+  void note_import(const std::string& id, const mirror::Event& event);
   Result<Record> find_or_create(const OpenRequest& request, const ProgressSink& progress);
   Result<Record> make(const Where& where, const std::string& from, const ProgressSink& progress);
   // The sandbox's container runs, has its repository, and its mirror is up.
@@ -154,6 +167,7 @@ class Manager {
   Machine machine_;
   Logins logins_;
   git::Program git_;
+  AuditTrail audit_;
   Mirrors mirrors_;  // last: its threads use what is above
 
   mutable std::mutex mutex_;  // of the two maps

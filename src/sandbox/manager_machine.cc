@@ -57,7 +57,9 @@ Result<> Manager::stop_machine(bool force, const ProgressSink& progress) {
   }
   const std::unique_lock alone(life_);
   TRY(rest(force, "end those sessions, or: locki vm stop --force", progress));
-  return machine_.stop(progress);
+  TRY(machine_.stop(progress));
+  machine_.egress().dismiss_all();
+  return {};
 }
 
 Result<> Manager::suspend_machine(bool force, const ProgressSink& progress) {

@@ -1,5 +1,4 @@
-// Manager: the network's rules and log. What `locki net allow` adds lives in CONFIG/net.rules, one rule a line, which is ours to write; the
-// user's own config.toml is never touched.
+// Manager: the network's rules and log, and the audit log.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,74 +6,106 @@
 #include "base/strings.h"
 #include "gate/policy.h"
 #include "sandbox/manager.h"
-#include "sandbox/network.h"
-#include "sys/file.h"
 
 namespace locki::sandbox {
 
-namespace {
-
-constexpr std::string_view kHeader = "# Written by `locki net allow` and `locki net deny`; the first rule that matches decides. You may edit it.\n";
-
-Result<gate::Policy> current_policy(const Config& config, const sys::Paths& paths, const sys::Installation& installation, const agents::AgentTable& agents) {
-  std::vector<std::string> hosts;
-  for (const auto& agent : agents.all()) hosts.insert(hosts.end(), agent.hosts.begin(), agent.hosts.end());
-  return network_policy(config, paths, installation, hosts);
+Result<std::optional<Record>> Manager::find_any(const Where& where) const {
+  auto record = find(where);
+  if (record) return std::optional(std::move(*record));
+  if (where.name.empty()) return std::optional<Record>();
+  return fail(std::move(record).error());
 }
 
-}  // namespace
-
-Result<json::object> Manager::network_policy_json() {
+Result<json::object> Manager::network_policy_json(const Where& where) {
   TRY_ASSIGN(const Config config, this->config());
-  TRY_ASSIGN(const auto policy, current_policy(config, paths_, installation_, agents_));
+  TRY_ASSIGN(const auto record, find_any(where));
+  TRY_ASSIGN(const auto policy, machine_.egress().policy_for(record ? &*record : nullptr, config));
   json::array rules;
   for (const auto& rule : policy.rules) rules.push_back(json::object{{"rule", rule.to_string()}, {"source", rule.source}});
   json::array services;
   for (const auto& [name, target] : config.net.services) services.push_back(json::object{{"name", name}, {"target", target}});
-  return json::object{{"mode", gate::to_string(policy.mode)}, {"rules", std::move(rules)}, {"services", std::move(services)}};
+  return json::object{{"sandbox", record ? json::value(record->name) : json::value(nullptr)}, {"mode", gate::to_string(policy.mode)},
+                      {"rules", std::move(rules)}, {"services", std::move(services)}};
 }
 
-Result<std::string> Manager::explain_network(const std::string& target) {
+Result<std::string> Manager::explain_network(const Where& where, const std::string& target) {
   TRY_ASSIGN(const Config config, this->config());
-  TRY_ASSIGN(const auto policy, current_policy(config, paths_, installation_, agents_));
+  TRY_ASSIGN(const auto record, find_any(where));
+  TRY_ASSIGN(const auto policy, machine_.egress().policy_for(record ? &*record : nullptr, config));
   TRY_ASSIGN(const auto endpoint, gate::parse_endpoint(target, 443));
   return gate::explain(policy, endpoint);
 }
 
-Result<> Manager::change_network(bool allow, const std::string& target) {
-  TRY_ASSIGN(const auto rule, gate::parse_rule_target(allow, target, "locki net"));
-  const auto file = paths_.config / "net.rules";
-  {
-    const std::scoped_lock guard(mutex_);
-    auto text = sys::read_file(file, 1 << 20);
-    if (!text && text.error().kind() != ErrorKind::kNotFound) return fail(std::move(text).error());
-    // The newest rule comes first and stands; an older one for the same target goes.
-    std::string opposite = rule.to_string();
-    opposite.replace(0, opposite.find(' '), allow ? "deny" : "allow");
-    std::string out = std::string(kHeader) + rule.to_string() + "\n";
-    for (const auto& line : split_lines(text.value_or(""))) {
-      const std::string_view trimmed = trim(line);
-      if (line + "\n" == kHeader || trimmed == rule.to_string() || trimmed == opposite) continue;
-      out += line + "\n";
-    }
-    TRY(sys::make_directories(paths_.config));
-    TRY(sys::write_file(file, out, 0644));
-  }
+Result<> Manager::change_rules(Scope scope, const Record* record, const gate::Rule& rule) {
+  TRY(machine_.egress().rules().add(scope, record, rule));
+  const json::object what{{"rule", rule.to_string()}, {"scope", to_string(scope)}};
+  if (record != nullptr) audit_.write("network", *record, what);
+  else audit_.write_for_all("network", what);
   TRY_ASSIGN(const Config config, this->config());
-  return machine_.apply_network(config);
+  return machine_.egress().apply(config);
 }
 
-Result<json::array> Manager::network_log(std::size_t limit) const {
-  json::array out;
-  auto text = sys::read_file(paths_.state / "net.jsonl", 64 << 20);
-  if (!text && text.error().kind() == ErrorKind::kNotFound) return out;
-  if (!text) return fail(std::move(text).error());
-  auto lines = split_lines(*text);
-  const std::size_t first = lines.size() > limit ? lines.size() - limit : 0;
-  for (std::size_t i = first; i < lines.size(); ++i) {
-    if (auto entry = json::parse_object(lines[i])) out.push_back(std::move(*entry));
+Result<> Manager::change_network(const Where& where, bool allow, const std::string& target, Scope scope) {
+  TRY_ASSIGN(const auto rule, gate::parse_rule_target(allow, target, "locki net"));
+  if (scope == Scope::kAlways) return change_rules(scope, nullptr, rule);
+  TRY_ASSIGN(const Record record, find(where));
+  return change_rules(scope, &record, rule);
+}
+
+Result<> Manager::set_network_mode(const Where& where, const std::string& mode) {
+  TRY_ASSIGN(const Record record, find(where));
+  std::optional<gate::Mode> wanted;
+  if (!mode.empty()) {
+    TRY_ASSIGN(wanted, gate::parse_mode(mode));
   }
-  return out;
+  TRY(machine_.egress().rules().set_mode(record, wanted));
+  audit_.write("network", record, {{"mode", mode.empty() ? "default" : mode}});
+  TRY_ASSIGN(const Config config, this->config());
+  return machine_.egress().apply(config);
+}
+
+Result<json::array> Manager::network_log(const Where& where, std::size_t limit) const {
+  std::string id;
+  if (!where.name.empty()) {
+    TRY_ASSIGN(const Record record, find(where));
+    id = record.id;
+  }
+  return last_entries(paths_.state / "net.jsonl", limit, [&](const json::object& entry) { return id.empty() || json::string_or(entry, "sandbox_id") == id; });
+}
+
+json::array Manager::network_questions() const {
+  json::array all;
+  for (const auto& question : machine_.egress().questions()) {
+    all.push_back(json::object{{"sandbox", question.client_name}, {"sandbox_id", question.client_id}, {"target", question.target.to_string()}});
+  }
+  return all;
+}
+
+Result<> Manager::answer_network(const std::string& id, const std::string& target, const std::string& answer) {
+  TRY_ASSIGN(const auto scope, answer == "deny" ? Result<Scope>(Scope::kOnce) : parse_scope(answer));
+  TRY_ASSIGN(const auto rule, gate::parse_rule_target(answer != "deny", target, "locki net watch"));
+  if (scope == Scope::kAlways) return change_rules(scope, nullptr, rule);
+  // The one that asks may be of another repository than the one in which the user stands: it is named by its id.
+  TRY_ASSIGN(const auto records, records_.list());
+  const auto record = std::find_if(records.begin(), records.end(), [&](const Record& each) { return each.id == id; });
+  if (record == records.end()) return fail(ErrorKind::kNotFound, "the sandbox that asked is gone");
+  return change_rules(scope, &*record, rule);
+}
+
+void Manager::note_import(const std::string& id, const mirror::Event& event) {
+  const auto record = records_.load(id);
+  if (!record) return;
+  audit_.write("mirror", *record, {{"what", event.kind}, {"path", event.path}, {"version", event.version}, {"text", event.text}});
+}
+
+// By name, not by record: the log knows sandboxes that are gone.
+Result<json::array> Manager::audit(const Where& where, std::size_t limit) const {
+  std::string git_dir;
+  if (auto repository = git::Repository::discover(git_, where.cwd)) git_dir = printable(repository->common_dir().native(), 4000);
+  return audit_.last(limit, [&](const json::object& entry) {
+    if (where.name.empty()) return true;
+    return json::string_or(entry, "sandbox") == where.name && (git_dir.empty() || json::string_or(entry, "repo") == git_dir);
+  });
 }
 
 }  // namespace locki::sandbox

@@ -61,7 +61,7 @@ bool all_came_out(const json::object& sync_reply) {
 class Mirrors::Mirror {
  public:
   Mirror(std::string id, MirrorPlan plan, const Mirrors& owner)
-      : id_(std::move(id)), plan_(std::move(plan)), libexec_(owner.libexec_), log_(owner.log_), connect_(owner.connect_) {
+      : id_(std::move(id)), plan_(std::move(plan)), libexec_(owner.libexec_), log_(owner.log_), connect_(owner.connect_), observe_(owner.observe_) {
     thread_ = std::thread([this] { supervise(); });
   }
   ~Mirror() { stop(milliseconds(0)); }
@@ -238,6 +238,7 @@ class Mirrors::Mirror {
 
   void take(mirror::Event event) {
     if (event.kind != "caught-up") log::info("mirror {}: {} {} {}", id_, event.kind, printable(event.path), event.text);
+    if (event.kind != "caught-up" && observe_) observe_(id_, event);
     const std::scoped_lock lock(mutex_);
     if (event.kind == "caught-up") {
       status_.state = "quiet";
@@ -261,6 +262,7 @@ class Mirrors::Mirror {
   const MirrorPlan plan_;
   const std::filesystem::path libexec_, log_;
   const Connect connect_;
+  const Observe observe_;
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
@@ -274,8 +276,8 @@ class Mirrors::Mirror {
   std::thread thread_;
 };
 
-Mirrors::Mirrors(std::filesystem::path libexec, std::filesystem::path log, Connect connect)
-    : libexec_(std::move(libexec)), log_(std::move(log)), connect_(std::move(connect)) {}
+Mirrors::Mirrors(std::filesystem::path libexec, std::filesystem::path log, Connect connect, Observe observe)
+    : libexec_(std::move(libexec)), log_(std::move(log)), connect_(std::move(connect)), observe_(std::move(observe)) {}
 
 Mirrors::~Mirrors() { stop_all(); }
 

@@ -46,7 +46,9 @@ bool all_came_out(const json::object& sync_reply);
 class Mirrors {
  public:
   using Connect = std::function<Result<std::shared_ptr<incus::Client>>()>;
-  Mirrors(std::filesystem::path libexec, std::filesystem::path log, Connect connect);
+  // Told of every event but "caught-up"; on the mirror's thread, must not block.
+  using Observe = std::function<void(const std::string& id, const mirror::Event& event)>;
+  Mirrors(std::filesystem::path libexec, std::filesystem::path log, Connect connect, Observe observe = {});
   ~Mirrors();
 
   // Returns at once; a mirror of that id that runs already is left alone, a closed one is opened again.
@@ -68,6 +70,7 @@ class Mirrors {
 
   std::filesystem::path libexec_, log_;
   Connect connect_;
+  Observe observe_;
   mutable std::mutex mutex_;
   std::map<std::string, std::shared_ptr<Mirror>> mirrors_;
 };

@@ -30,17 +30,12 @@ const std::vector<gate::Rule>& tool_rules(const sys::Paths& paths) {
 
 }  // namespace
 
-Result<gate::Policy> network_policy(const Config& config, const sys::Paths& paths, const sys::Installation& installation,
+Result<gate::Policy> network_policy(const Config& config, const sys::Paths& paths, const sys::Installation& installation, std::vector<gate::Rule> own,
                                     const std::vector<std::string>& agent_hosts) {
   gate::Policy policy;
   TRY_ASSIGN(policy.mode, gate::parse_mode(config.net.mode));
-  std::vector<gate::Rule> user;
-  // What `locki net allow` and `deny` wrote comes first: it is the newest word.
-  auto written = sys::read_file(paths.config / "net.rules", 1 << 20);
-  if (!written && written.error().kind() != ErrorKind::kNotFound) return fail(std::move(written).error());
-  if (written) {
-    TRY_ASSIGN(user, context(gate::parse_rules(*written, "locki net"), "reading " + (paths.config / "net.rules").native()));
-  }
+  policy.ask_time = std::chrono::seconds(config.net.ask_seconds);
+  std::vector<gate::Rule> user = std::move(own);
   for (const auto& target : config.net.deny) {
     TRY_ASSIGN(auto rule, gate::parse_rule_target(false, target, "config"));
     user.push_back(std::move(rule));

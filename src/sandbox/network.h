@@ -8,8 +8,9 @@
 
 namespace locki::sandbox {
 
-// `agent_hosts` come from the agent table. Blocks for as long as npm takes to tell its registry the first time.
-Result<gate::Policy> network_policy(const Config& config, const sys::Paths& paths, const sys::Installation& installation,
+// `own` come first: what the user has said with `locki net` (net_rules.h). `agent_hosts` come from the agent table. Blocks for as long as
+// npm takes to tell its registry the first time.
+Result<gate::Policy> network_policy(const Config& config, const sys::Paths& paths, const sys::Installation& installation, std::vector<gate::Rule> own,
                                     const std::vector<std::string>& agent_hosts);
 Result<gate::Upstream> network_upstream(const Config& config);
 

@@ -20,9 +20,12 @@ incus::Named network_definition() {
   return {.name = std::string(kNetwork),
           .description = "sandboxes",
           .type = "bridge",
-          // No DHCP: LXC gives each container its address, which saves a daemon in each and a second at its start.
-          .config = {{"ipv4.address", "10.77.0.1/16"}, {"ipv4.nat", "true"}, {"ipv4.dhcp", "false"}, {"ipv6.address", "none"}, {"dns.mode", "none"},
-                     {"raw.dnsmasq", "no-resolv"}}};
+          // No DHCP: LXC gives each container its address, which saves a daemon in each and a second at its start. Without "managed" Incus
+          // would start no dnsmasq at all.
+          .config = {{"ipv4.address", "10.77.0.1/16"}, {"ipv4.nat", "true"}, {"ipv4.dhcp", "false"}, {"ipv6.address", "none"}, {"dns.mode", "managed"},
+                     // Every name is answered here, with the one address that the VM leads to the host's gate (recipes/vm: nftables.conf); of
+                     // anything but IPv4 addresses there is none. No question leaves the machine.
+                     {"raw.dnsmasq", "no-resolv\nlocal=/#/\naddress=/#/198.18.0.1\naddress=/localhost/127.0.0.1"}}};
 }
 
 incus::Config network_config(const std::string& address) {
@@ -43,14 +46,7 @@ incus::Named profile_definition() {
   incus::Named profile{.name = std::string(kProfile), .description = "a sandbox"};
   profile.config = {{"security.privileged", "false"}, {"security.idmap.isolated", "true"}, {"security.nesting", "false"},
                     {"boot.autostart", "false"}};
-  const std::string proxy(kProxyUrl), bundle(kCertificates);
-  const std::string direct = "localhost,127.0.0.1,::1";
-  for (const char* name : {"http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"}) {
-    profile.config[std::string("environment.") + name] = proxy;
-  }
-  for (const char* name : {"no_proxy", "NO_PROXY"}) profile.config[std::string("environment.") + name] = direct;
-  // Node honours the proxy variables only when told to (24 and later; ignored before).
-  profile.config["environment.NODE_USE_ENV_PROXY"] = "1";
+  const std::string bundle(kCertificates);
   for (const char* name : {"SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "PIP_CERT", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO",
                            "CARGO_HTTP_CAINFO", "AWS_CA_BUNDLE"}) {
     profile.config[std::string("environment.") + name] = bundle;
@@ -102,7 +98,14 @@ Result<> provision(incus::Client& client, const ImageFiles& image, const Progres
   TRY_ASSIGN(const auto pool, client.storage_pool(kPool));
   if (!pool) TRY(context(client.create_storage_pool(pool_definition()), "while making the storage pool"));
   TRY_ASSIGN(const auto network, client.network(kNetwork));
-  if (!network) TRY(context(client.create_network(network_definition()), "while making the network"));
+  const incus::Named wanted = network_definition();
+  if (!network) TRY(context(client.create_network(wanted), "while making the network"));
+  // A machine that an earlier locki made may answer names in another way.
+  const bool differs = network && std::any_of(wanted.config.begin(), wanted.config.end(), [&](const auto& setting) {
+    const auto there = network->config.find(setting.first);
+    return there == network->config.end() || there->second != setting.second;
+  });
+  if (differs) TRY(context(client.patch_network(kNetwork, wanted.config), "while setting up the network"));
   TRY(context(client.put_profile(profile_definition()), "while making the profile"));
   return context(import_sandbox_image(client, image, progress), "while importing the sandbox image");
 }

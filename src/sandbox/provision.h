@@ -13,14 +13,12 @@ namespace locki::sandbox {
 inline constexpr std::string_view kPool = "default";
 inline constexpr std::string_view kNetwork = "incusbr0";
 inline constexpr std::string_view kProfile = "sandbox";
-// Where containers find the egress proxy: the host's side of the VM's card.
-inline constexpr std::string_view kProxyUrl = "http://10.0.2.2:3128";
 // The bundle inside a container that every tool is pointed to.
 inline constexpr std::string_view kCertificates = "/etc/ssl/certs/ca-certificates.crt";
 
 incus::Named pool_definition();
 incus::Named network_definition();
-// Unprivileged, an id range of its own; proxy and certificates in the environment. The card is each container's own:
+// Unprivileged, an id range of its own; the certificates in the environment. The card is each container's own:
 incus::Named profile_definition();
 // No forged addresses, no neighbours. `address` is of 10.77.0.0/16; .0.1 is the bridge, .0.2 the builder.
 inline constexpr std::string_view kBuilderAddress = "10.77.0.2";

@@ -91,15 +91,18 @@ std::string RecordStore::id_of(std::string_view git_dir, std::string_view name) 
   return hash.finish().to_hex().substr(0, 12);
 }
 
-std::string RecordStore::free_address(const std::string& id, const std::vector<Record>& records) {
+Result<std::string> RecordStore::free_address(const std::string& id, const std::vector<Record>& records) {
   std::set<std::string> taken;
   for (const auto& record : records) taken.insert(record.address);
-  // 10.77.1.1 to 10.77.254.254; the id is as good as random.
-  std::size_t number = Hash::Hasher()(hash_of(id));
-  for (;; ++number) {
-    std::string address = fmt::format("10.77.{}.{}", 1 + number / 254 % 254, 1 + number % 254);
+  constexpr std::size_t kAll = kAddressBlocks * kAddressesPerBlock;
+  // The id is as good as random.
+  const std::size_t first = Hash::Hasher()(hash_of(id)) % kAll;
+  for (std::size_t i = 0; i < kAll; ++i) {
+    const std::size_t number = (first + i) % kAll;
+    std::string address = fmt::format("10.77.{}.{}", 1 + number / kAddressesPerBlock, 1 + number % kAddressesPerBlock);
     if (!taken.contains(address)) return address;
   }
+  return fail(ErrorKind::kNoSpace, fmt::format("there are {} sandboxes, and addresses for no more", records.size()), "locki list --all shows them; locki rm NAME removes one");
 }
 
 Result<std::vector<Record>> RecordStore::list(std::vector<std::string>* broken) const {

@@ -13,6 +13,10 @@
 
 namespace locki::sandbox {
 
+// Sandboxes are at 10.77.C.D with C from 1 to kAddressBlocks and D from 1 to kAddressesPerBlock; the VM knows the same numbers
+// (recipes/vm: net-up).
+inline constexpr unsigned kAddressBlocks = 4, kAddressesPerBlock = 250;
+
 // A sandbox's name is its branch's name: letters, digits and . _ - /, as strict as the strictest of git, Incus and file systems.
 Result<> check_name(std::string_view name);
 
@@ -42,7 +46,8 @@ class RecordStore {
  public:
   explicit RecordStore(std::filesystem::path directory) : directory_(std::move(directory)) {}
   // An address that no record has: by the id, and the next one as long as it is taken.
-  static std::string free_address(const std::string& id, const std::vector<Record>& records);
+  // An address that none of these has. kNoSpace when all are taken.
+  static Result<std::string> free_address(const std::string& id, const std::vector<Record>& records);
   static std::string id_of(std::string_view git_dir, std::string_view name);
   std::filesystem::path directory_of(const std::string& id) const { return directory_ / id; }  // also holds mirror/, history/
 

@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/progress.h"
@@ -44,7 +45,9 @@ enum class AcceleratorChoice { kAuto, kKvm, kTcg };
 Result<AcceleratorChoice> accelerator_choice_from(std::string_view text);  // kUsage
 
 inline constexpr std::uint16_t kIncusPort = 8443;  // where incusd listens in the guest
-inline constexpr std::uint16_t kGatePort = 3128;   // where the guest finds the egress proxy, at 10.0.2.2
+// Every address of this network is the host's side of the VM's card: the guest reaches listen()'s sockets at each of them, and
+// getsockname() on the accepted one says which was called. The VM gives each sandbox one (recipes/vm: net-up), so that address is who asks.
+inline constexpr std::string_view kClientNetwork = "198.19.0.0/16";
 
 struct VmSpec {
   VmFiles files;
@@ -59,9 +62,9 @@ struct VmSpec {
   // systemd system credentials, name to value, for example "locki.client.crt". Secrets: they reach the guest through descriptors
   // and the jail's memory, and are written to no disk.
   std::map<std::string, std::string> credentials;
-  // Guest TCP ports that connect() reaches, and ports that listen() may open for the guest. 1024 and above.
+  // Guest TCP ports that connect() reaches (1024 and above), and ports that listen() may open for the guest (first and last).
   std::vector<std::uint16_t> guest_ports{kIncusPort};
-  std::vector<std::uint16_t> host_ports{kGatePort};
+  std::vector<std::pair<std::uint16_t, std::uint16_t>> host_ports{{1, 65535}};
   AcceleratorChoice accelerator = AcceleratorChoice::kAuto;
 };
 
@@ -136,7 +139,8 @@ class VmDriver {
   // A connected stream to that port of the guest (one of guest_ports). kUnavailable when nothing listens or nothing runs. The
   // other end is the guest: authenticate it, trust nothing it says. Blocking, close-on-exec.
   virtual Result<sys::Fd> connect(std::uint16_t guest_port) = 0;
-  // A listening TCP socket that only the guest reaches, at 10.0.2.2:port (one of host_ports). kExists while somebody has it open.
+  // A listening TCP socket that only the guest reaches, at that port of kClientNetwork (one of host_ports). kExists while somebody has it
+  // open: the port of connect()'s own forward always has somebody.
   virtual Result<sys::Fd> listen(std::uint16_t port) = 0;
 };
 

@@ -1,9 +1,17 @@
 """The egress gate: what passes, what does not, and what it says."""
 
+import contextlib
 import json
+import socket
+import subprocess
+import threading
+import time
 import urllib.parse
 
+import tls_site
 from harness import check, eventually, expect, equal, shortened
+
+PROXY = "http://gate.locki.internal:3128"  # any name would do
 
 
 @check
@@ -23,8 +31,10 @@ def refused_host_says_so(world):
     ran = world.x("t1", "curl", "-s", "-m", "20", f"http://{host}/")
     lines = ran.text.strip().splitlines()
     expect(len(lines) == 1 and f"locki net allow {host}" in lines[0], f"a plain request got {shortened(ran.text)!r}")
-    ran = world.x("t1", "curl", "-s", "-S", "-v", "-m", "20", f"https://{host}/")
-    expect(ran.status == 56 or ran.status == 7, f"CONNECT ended with curl {ran.status}")
+    ran = world.x("t1", "curl", "-s", "-S", "-m", "20", f"https://{host}/")
+    equal(ran.status, 35, "curl's status for a refused TLS handshake")
+    expect("access denied" in ran.errors, f"no alert that says why: {shortened(ran.errors)}")
+    ran = world.x("t1", "curl", "-s", "-S", "-v", "-m", "20", "-x", PROXY, f"https://{host}/")
     expect("403" in ran.errors, f"no 403: {shortened(ran.errors)}")
     expect(f"locki net allow {host}" in ran.errors + ran.text, f"the answer to CONNECT does not say what to do: {shortened(ran.errors)}")
 
@@ -45,9 +55,210 @@ def allow_acts_at_once(world):
         return world.x("t1", "curl", "-s", "-m", "40", "-o", "/dev/null", "-w", "%{http_code}", f"http://{host}/").text
 
     equal(code(), "403", "before")
-    expect("refused" in world.run("net", "explain", host).ok().text, "explain says it is allowed")
+    expect("refused" in world.run("net", "policy", "--explain", host).ok().text, "explain says it is allowed")
     world.run("net", "allow", host).ok("locki net allow")
     expect(code() != "403", "still refused after locki net allow")
-    expect("allowed" in world.run("net", "explain", host).ok().text, "explain says it is refused")
+    expect("allowed" in world.run("net", "policy", "--explain", host).ok().text, "explain says it is refused")
     world.run("net", "deny", host).ok("locki net deny")
     equal(code(), "403", "after locki net deny")
+
+
+
+@contextlib.contextmanager
+def services(world, **ports):
+    """Names under .locki.internal for ports of the host's loopback, for as long as the block lasts."""
+    config = world.home / ".config/locki/config.toml"
+    before = config.read_text()
+    config.write_text(before + "".join(f'"{name}.locki.internal" = "127.0.0.1:{port}"\n' for name, port in ports.items()))
+    try:
+        world.run("net", "deny", "--always", "reads-the-config.example.org").ok("locki net deny")
+        yield
+    finally:
+        config.write_text(before)
+
+
+# Each prints "ok" when it has got through; none knows of a proxy.
+TOOLS = {
+    "curl": "curl -sS -m 60 https://SITE/hello | grep -q 'hello from the site' && echo ok",
+    "curl, http1.0 and close": "curl -sS -m 60 --http1.0 https://SITE/hello | grep -q hello && echo ok",
+    "a large download": "test $(curl -sS -m 120 https://SITE/big | sha256sum | cut -d' ' -f1) = DIGEST && echo ok",
+    "wget": "wget -q -T 60 -O - https://SITE/hello | grep -q hello && echo ok",
+    "git": "cd /tmp && rm -rf cloned && git clone -q https://SITE/project.git cloned && test -s cloned/README && echo ok",
+    "npm": "test \"$(npm --registry https://SITE/npm/ view tiny version)\" = 1.2.3 && echo ok",
+    "pip": "cd /tmp && rm -f tiny-*.whl && pip --disable-pip-version-check -q download --no-deps --index-url https://SITE/simple/ tiny && ls tiny-1.0* >/dev/null && echo ok",
+    "python": "python3 -c \"import urllib.request as u; print('ok' if b'hello' in u.urlopen('https://SITE/hello', timeout=60).read() else 'no')\"",
+    "node": "node -e \"fetch('https://SITE/hello').then(r => r.text()).then(t => console.log(t.includes('hello') ? 'ok' : t))\"",
+    "a proxy": "curl -sS -m 60 -x PROXY https://SITE/hello | grep -q hello && echo ok",
+    "a SOCKS proxy": "curl -sS -m 60 -x socks5h://gate.locki.internal:3128 https://SITE/hello | grep -q hello && echo ok",
+}
+
+
+@check
+def tools_need_no_proxy(world):
+    world.sandbox("t1")
+    equal(world.sh("t1", "env | grep -ci _proxy= || true").strip(), "0", "proxy variables inside")
+    site = tls_site.Site(world.home / "site", world.repo, world.git)
+    try:
+        with services(world, site=site.port):
+            world.run("x", "t1", "--", "sh", "-c", "cat >/tmp/ca.crt; cp /etc/ssl/certs/ca-certificates.crt /tmp/all.crt; cat /tmp/ca.crt >>/etc/ssl/certs/ca-certificates.crt",
+                      input=site.authority.encode()).ok("the test CA")
+            for tool, script in TOOLS.items():
+                script = script.replace("SITE", tls_site.NAME).replace("PROXY", PROXY).replace("DIGEST", site.digest)
+                ran = world.x("t1", "sh", "-c", script, timeout=200)
+                expect(ran.text.strip() == "ok", f"{tool}: {shortened(ran.text + ran.errors)}")
+        world.notes.append(", ".join(TOOLS))
+    finally:
+        world.x("t1", "sh", "-c", "test ! -e /tmp/all.crt || cp /tmp/all.crt /etc/ssl/certs/ca-certificates.crt")
+        site.close()
+        subprocess.run(["rm", "-rf", str(world.home / "site")], check=True)
+
+
+@check
+def other_ports_by_their_only_host(world):
+    """A protocol in which the server speaks first and nobody says a name."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        def greet():
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    connection.sendall(b"welcome to the database")
+                    connection.close()
+
+        threading.Thread(target=greet, daemon=True).start()
+        port = server.getsockname()[1]
+        with services(world, db=port):
+            text = world.sh("t1", f"python3 -c \"import socket; print(socket.create_connection(('db.locki.internal', {port}), 20).recv(100).decode())\"").strip()
+            equal(text, "welcome to the database", "what the server said first")
+
+
+@check
+def each_sandbox_has_its_own_rules(world):
+    world.sandbox("t1")
+    world.sandbox("t2")
+    host = "for-t1-only.example.org"
+
+    def code(name, *more):
+        return world.x(name, "curl", "-s", "-m", "20", "-o", "/dev/null", "-w", "%{http_code}", *more, f"http://{host}/").text
+
+    equal((code("t1"), code("t2")), ("403", "403"), "before")
+    world.run("net", "allow", host, "t1").ok("locki net allow HOST NAME")
+    expect(code("t1") != "403", "the rule of t1 does not hold for t1")
+    equal(code("t2"), "403", "the rule of t1 in t2")
+    expect("allowed" in world.run("net", "policy", "--explain", host, "t1").ok().text, "explain for t1")
+    expect("refused" in world.run("net", "policy", "--explain", host, "t2").ok().text, "explain for t2")
+    # t2 tries to be t1: from its address, and at the gate's address of t1.
+    own, other = (world.sh(name, "hostname -I").split()[0] for name in ("t2", "t1"))
+    spoofed = world.sh("t2", f"ip addr add {other}/32 dev eth0; curl -s -m 8 --interface {other} -o /dev/null -w '%{{http_code}}' http://{host}/; echo; ip addr del {other}/32 dev eth0")
+    equal(spoofed.strip(), "000", f"t2 ({own}) with the address of t1 ({other})")
+    at_gate = other.replace("10.77.", "198.19.", 1)
+    ran = world.x("t2", "curl", "-s", "-m", "8", "-H", f"Host: {host}", f"http://{at_gate}/")
+    equal(ran.status, 7, "t2 calling the gate by the address of t1")
+    named = {entry["sandbox"] for entry in json.loads(world.run("net", "log", "--json", "-n", "500", "t1").ok().text)}
+    equal(named, {"t1"}, "the sandboxes in the log of t1")
+
+
+@check
+def names_are_answered_inside(world):
+    script = """
+import socket, struct
+def ask(name, kind):
+    question = b''.join(bytes([len(part)]) + part.encode() for part in name.split('.')) + b'\\0' + struct.pack('>HH', kind, 1)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.settimeout(10)
+        s.sendto(struct.pack('>HHHHHH', 7, 0x100, 1, 0, 0, 0) + question, ('10.77.0.1', 53))
+        reply = s.recv(600)
+    return reply[3] & 15, struct.unpack('>H', reply[6:8])[0], reply[-4:]
+for kind in (1, 28, 16, 15, 33, 65, 12):
+    code, answers, last = ask('c2VjcmV0.x7f3a.example.org', kind)
+    print(kind, code, answers, socket.inet_ntoa(last) if answers else '')
+"""
+    said = world.sh("t1", f"python3 - <<'E'\n{script}\nE").strip().splitlines()
+    equal(said[0], "1 0 1 198.18.0.1", "an address")
+    for line in said[1:]:
+        expect(line.split()[1:] == ["0", "0"], f"a question of another kind was answered: {line}")
+    with open(f"/proc/{world.qemu_pid()}/net/udp") as file:
+        equal(len(file.read().splitlines()), 1, "UDP sockets in the network of the machine (a heading only)")
+
+
+@check
+def everything_else_fails_at_once(world):
+    script = """
+import errno, socket, time
+def attempt(what, family, kind, address, data=b'x'):
+    begun = time.time()
+    try:
+        with socket.socket(family, kind) as s:
+            s.settimeout(8)
+            s.connect(address)
+            if kind == socket.SOCK_DGRAM:
+                s.send(data)
+                s.recv(100)
+        print(what, 'PASSED')
+    except OSError as error:
+        print(what, 'slow' if time.time() - begun > 4 else 'fast', errno.errorcode.get(error.errno, error))
+inet, six, tcp, udp = socket.AF_INET, socket.AF_INET6, socket.SOCK_STREAM, socket.SOCK_DGRAM
+attempt('quic', inet, udp, ('198.18.0.1', 443))
+attempt('dns', inet, udp, ('192.0.2.53', 53))
+attempt('dns of the card', inet, udp, ('10.0.2.3', 53))
+attempt('raw', inet, tcp, ('192.0.2.1', 443))
+attempt('metadata', inet, tcp, ('169.254.169.254', 80))
+attempt('card', inet, tcp, ('10.0.2.2', 3128))
+attempt('incus', inet, tcp, ('10.0.2.2', 8443))
+attempt('no listener', inet, tcp, ('198.18.0.1', 4444))
+attempt('gate of another', inet, tcp, ('198.19.0.2', 3128))
+attempt('six', six, tcp, ('2001:db8::1', 443))
+attempt('six quic', six, udp, ('2001:db8::1', 443))
+"""
+    said = world.sh("t1", f"python3 - <<'E'\n{script}\nE", timeout=120).strip().splitlines()
+    equal(len(said), 11, "attempts")
+    for line in said:
+        expect(" fast " in line, f"{line}; all: {said}")
+
+
+@check
+def asks_before_it_refuses(world):
+    host = "asked-for.example.org"
+
+    def answer(letter):
+        watch = world.begin("net", "watch", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        codes = []
+        waiting = threading.Thread(target=lambda: codes.append(
+            world.x("t1", "curl", "-s", "-m", "60", "-o", "/dev/null", "-w", "%{http_code}", f"http://{host}/").text))
+        waiting.start()
+        try:
+            asked = watch.stdout.read(len(f"t1 wants to reach {host}:80"))
+            equal(asked.decode(), f"t1 wants to reach {host}:80", "the question")
+            watch.stdin.write(letter + b"\n")
+            watch.stdin.flush()
+            begun = time.monotonic()
+            waiting.join(50)
+            world.notes.append(f"answered {letter.decode()}: {time.monotonic() - begun:.1f} s")
+            expect(codes, "curl still waits")
+            return codes[0]
+        finally:
+            watch.kill()
+
+    world.run("net", "mode", "ask", "t1").ok("locki net mode")
+    try:
+        equal(answer(b"d"), "403", "after no")
+        world.run("net", "allow", "--once", "x-" + host, "t1").ok()
+        host = "then-" + host
+        expect(answer(b"o") != "403", "after once")
+        rules = world.run("net", "policy", "t1").ok().text
+        expect(f"allow {host}:80" in rules and "once, for t1" in rules, f"the rules: {shortened(rules)}")
+    finally:
+        world.run("net", "mode", "default", "t1").ok("locki net mode default")
+
+
+@check
+def audit_tells_the_life(world):
+    world.x("t1", "/bin/echo", "an-argument-that-is-nobodys-business").ok()
+    entries = json.loads(world.run("audit", "t1", "--json", "-n", "1000").ok("locki audit").text)
+    events = [entry["event"] for entry in entries]
+    for event in ("created", "command", "mirror"):
+        expect(event in events, f"no {event} in the audit log: {events}")
+    expect(any(entry.get("program") == "echo" for entry in entries), "the program is not named")
+    expect("nobodys-business" not in json.dumps(entries), "an argument is in the audit log")
+    world.run("net", "allow", "--once", "audited.example.org", "t1").ok()
+    printed = world.run("audit", "t1").ok().text
+    expect("allow audited.example.org" in printed, "a network grant is not in the log")

@@ -3,18 +3,23 @@
 #include "cli/names.h"
 #include "cli/opened.h"
 #include "cli/session.h"
+#include "sys/line_log.h"
 
 namespace locki::cli {
 namespace {
 
 // What the session left behind, for the person who comes back from it. Never an error: the session is over.
-void say_what_changed(Context& context, Opened& opened) {
+void say_what_changed(Context& context, Opened& opened, const std::string& begun) {
   if (!wants_terminal(context) || !context.terminal.err_facts.terminal) return;
   const auto reply = opened.daemon->call("sandbox.list", {{"cwd", opened.sandbox.worktree}, {"all", false}}, {});
   if (!reply) return;
   const auto sandbox = find_sandbox(reply->result, opened.sandbox.name);
   if (!sandbox) return;
   if (const auto line = session_summary(*sandbox); !line.empty()) context.note(line);
+  const auto log = opened.daemon->call("net.log", {{"cwd", opened.sandbox.worktree}, {"name", opened.sandbox.name}, {"limit", 2000}}, {});
+  const auto* entries = log ? json::array_or_null(log->result, "entries") : nullptr;
+  if (entries == nullptr) return;
+  if (const auto text = refused_summary(*entries, begun); !text.empty()) context.note(text);
 }
 
 Result<int> run(Context& context, const Arguments& arguments, const std::string& agent) {
@@ -27,8 +32,9 @@ Result<int> run(Context& context, const Arguments& arguments, const std::string&
   if (own_screen) request.argv = {opened.sandbox.agent_session, agent};
   request.argv.insert(request.argv.end(), opened.sandbox.argv_prefix.begin(), opened.sandbox.argv_prefix.end());
   request.argv.insert(request.argv.end(), arguments.rest.begin(), arguments.rest.end());
+  const std::string begun = sys::log_timestamp(std::chrono::system_clock::now());
   TRY_ASSIGN(const int status, run_session(context, opened.sandbox, request));
-  say_what_changed(context, opened);
+  say_what_changed(context, opened, begun);
   return status;
 }
 

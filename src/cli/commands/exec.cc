@@ -15,7 +15,9 @@ std::string directory_inside(const Context& context, const OpenedSandbox& sandbo
 
 Result<int> run(Context& context, const Arguments& arguments) {
   if (const auto name = arguments.value("NAME"); !name.empty()) TRY(check_name(name));
-  TRY_ASSIGN(auto opened, open_sandbox(context, {.name = arguments.value("NAME"), .agent = "", .create = arguments.flag("create"), .from = ""}));
+  const std::string program = arguments.rest.empty() ? "bash" : arguments.rest.front();
+  TRY_ASSIGN(auto opened, open_sandbox(context, {.name = arguments.value("NAME"), .agent = "", .create = arguments.flag("create"), .from = "",
+                                                 .program = program.substr(program.rfind('/') + 1)}));
   SessionRequest request{.argv = arguments.rest, .directory = directory_inside(context, opened.sandbox)};
   if (request.argv.empty()) request.argv = {"/bin/bash", "-l"};
   return run_session(context, opened.sandbox, request);

@@ -1,22 +1,34 @@
-// locki net policy|explain|allow|deny|log
+// locki net policy|allow|deny|mode|watch|log
 #include <algorithm>
-#include <thread>
 
 #include "base/strings.h"
 #include "cli/commands.h"
+#include "cli/commands/net_watch.h"
 #include "cli/context.h"
+#include "cli/log_view.h"
+#include "cli/names.h"
 #include "cli/text.h"
 #include "term/table.h"
 
 namespace locki::cli {
 namespace {
 
-Result<int> policy(Context& context, const Arguments&) {
-  TRY_ASSIGN(const auto reply, context.call("net.policy", {}));
+Result<int> policy(Context& context, const Arguments& arguments) {
+  json::object params{{"cwd", context.cwd}, {"name", arguments.value("NAME")}};
+  if (const auto host = arguments.value("explain"); !host.empty()) {
+    params["host"] = host;
+    TRY_ASSIGN(const auto explained, context.call("net.explain", std::move(params)));
+    if (context.globals.json) return context.out_json(explained), 0;
+    TRY_ASSIGN(const auto text, json::get_string(explained, "text"));
+    context.out(visible_lines(text, 0) + "\n");
+    return 0;
+  }
+  TRY_ASSIGN(const auto reply, context.call("net.policy", std::move(params)));
   if (context.globals.json) return context.out_json(reply), 0;
   TRY_ASSIGN(const auto mode, json::get_string(reply, "mode"));
   TRY_ASSIGN(const auto rules, json::get_array(reply, "rules"));
-  context.out("mode: " + printable(mode) + "\n");
+  const auto sandbox = json::string_or(reply, "sandbox");
+  context.out((sandbox.empty() ? "" : "sandbox: " + printable(sandbox) + "\n") + "mode: " + printable(mode) + "\n");
   term::Table table({{.title = "RULE", .shrinks = true}, {.title = "FROM", .shrinks = true}});
   for (const auto& rule : rules) {
     if (rule.is_object()) table.add({json::string_or(rule.get_object(), "rule"), {json::string_or(rule.get_object(), "source"), term::Tint::kDim}});
@@ -32,19 +44,37 @@ Result<int> policy(Context& context, const Arguments&) {
   return 0;
 }
 
-Result<int> explain(Context& context, const Arguments& arguments) {
-  TRY_ASSIGN(const auto reply, context.call("net.explain", {{"host", arguments.value("HOST")}}));
-  if (context.globals.json) return context.out_json(reply), 0;
-  TRY_ASSIGN(const auto text, json::get_string(reply, "text"));
-  context.out(visible_lines(text, 0) + "\n");
-  return 0;
+// The sandbox that a rule of that scope is for; "" for all of them.
+Result<std::string> sandbox_for(Context& context, const Arguments& arguments, const std::string& scope) {
+  if (scope == "always") return std::string();
+  return which_sandbox(context, arguments.value("NAME"));
 }
 
 Result<int> change(Context& context, const Arguments& arguments, const char* method, const std::string& done) {
   const auto host = arguments.value("HOST");
-  TRY_ASSIGN(const auto reply, context.call(method, {{"host", host}, {"scope", "all"}}));
+  std::vector<std::string> scopes;
+  for (const char* each : {"once", "sandbox", "repo", "always"})
+    if (arguments.flag(each)) scopes.emplace_back(each);
+  if (scopes.size() > 1) return fail(ErrorKind::kUsage, "--" + scopes[0] + " and --" + scopes[1] + " do not go together");
+  // Who names a sandbox means that one.
+  const std::string scope = !scopes.empty() ? scopes[0] : arguments.value("NAME").empty() ? "always" : "sandbox";
+  TRY_ASSIGN(const auto name, sandbox_for(context, arguments, scope));
+  TRY_ASSIGN(const auto reply, context.call(method, {{"host", host}, {"scope", scope}, {"cwd", context.cwd}, {"name", name}}));
   (void)reply;
-  context.note(printable(host) + " " + done + ", for all sandboxes, from now on");
+  const std::string whom = scope == "always"    ? "for all sandboxes, from now on"
+                           : scope == "repo"    ? "for all sandboxes of this repository, from now on"
+                           : scope == "sandbox" ? "for " + printable(name) + ", from now on"
+                                                : "for " + printable(name) + " until it is stopped";
+  context.note(printable(host) + " " + done + ", " + whom);
+  return 0;
+}
+
+Result<int> mode(Context& context, const Arguments& arguments) {
+  const auto wanted = arguments.value("MODE");
+  TRY_ASSIGN(const auto name, which_sandbox(context, arguments.value("NAME")));
+  TRY_ASSIGN(const auto reply, context.call("net.mode", {{"mode", wanted == "default" ? "" : wanted}, {"cwd", context.cwd}, {"name", name}}));
+  (void)reply;
+  context.note(printable(name) + ": the network's mode is " + (wanted == "default" ? "the config's" : printable(wanted)));
   return 0;
 }
 
@@ -55,52 +85,33 @@ std::string log_line(const json::object& entry, const term::Style& style) {
   auto target = json::string_or(entry, "host", json::string_or(entry, "address"));
   if (const auto port = json::int_or(entry, "port"); port > 0) target += ":" + std::to_string(port);
   std::string line = style.dim(printable(json::string_or(entry, "time"))) + "  ";
-  line += event == "refused" ? style.red(shown) : event == "failed" ? style.yellow(shown) : style.green(shown);
+  line += event == "refused" ? style.red(shown) : event == "failed" || event == "asked" ? style.yellow(shown) : style.green(shown);
   line += "  " + printable(target, 300);
-  if (const auto origin = json::string_or(entry, "origin"); !origin.empty()) line += "  " + printable(origin);
+  if (const auto address = json::string_or(entry, "address"); !address.empty() && event != "refused") line += style.dim("  " + printable(address));
+  if (const auto sandbox = json::string_or(entry, "sandbox"); !sandbox.empty()) line += "  " + printable(sandbox);
   if (event == "closed") {
     const auto bytes = [&](const char* key) { return human_bytes(static_cast<std::uint64_t>(std::max<std::int64_t>(json::int_or(entry, key), 0))); };
-    line += style.dim("  " + bytes("bytes_out") + " out, " + bytes("bytes_in") + " in");
+    line += style.dim("  " + bytes("bytes_out") + " out, " + bytes("bytes_in") + " in, " + std::to_string(std::max<std::int64_t>(json::int_or(entry, "ms"), 0) / 1000) +
+                      " s");
   }
   const auto why = json::string_or(entry, "reason", json::string_or(entry, "rule"));
   if (event != "closed" && !why.empty()) line += style.dim("  " + printable(why, 200));
   return line + "\n";
 }
 
-// Entries without a number of their own: what was shown is known by its text, as far back as one answer reaches.
 Result<int> log(Context& context, const Arguments& arguments) {
-  std::int64_t limit = 50;
-  if (const auto text = arguments.value("limit"); !text.empty()) {
-    const auto number = parse_u64(text);
-    if (!number || *number == 0 || *number > 100'000) return fail(ErrorKind::kUsage, "--limit takes a number from 1 to 100000");
-    limit = static_cast<std::int64_t>(*number);
-  }
-  TRY_ASSIGN(auto caller, context.services.connect());
-  std::string last;
-  for (;;) {
-    TRY_ASSIGN(const auto reply, caller->call("net.log", {{"limit", limit}}, context.progress));
-    TRY_ASSIGN(const auto entries, json::get_array(reply.result, "entries"));
-    if (context.globals.json && !arguments.flag("follow")) return context.out_json(entries), 0;
-    std::size_t first = 0;
-    for (std::size_t i = entries.size(); i-- > 0 && first == 0 && !last.empty();) {
-      if (json::serialize(entries[i]) == last) first = i + 1;
-    }
-    std::string text;
-    for (std::size_t i = first; i < entries.size(); ++i) {
-      if (!entries[i].is_object()) continue;
-      text += context.globals.json ? escape_json(json::serialize(entries[i])) + "\n" : log_line(entries[i].get_object(), context.out_style());
-    }
-    if (!text.empty()) context.out(text);
-    if (!entries.empty()) last = json::serialize(entries.back());
-    if (!arguments.flag("follow")) return 0;
-    std::this_thread::sleep_for(std::chrono::seconds(1));
-  }
+  return show_log(context, arguments, "net.log", {{"cwd", context.cwd}, {"name", arguments.value("NAME")}}, log_line);
 }
 
 }  // namespace
 
 Command net_command() {
   const Positional host{"HOST", "example.org, .example.org for all below it, with :PORT if need be", true};
+  const Positional maybe_name{"NAME", "the sandbox", false, Completes::kSandboxes};
+  const std::vector<Option> scopes = {{"--once", "", "until the sandbox is stopped"},
+                                      {"--sandbox", "", "for one sandbox (default when one is named)"},
+                                      {"--repo", "", "for all sandboxes of the repository"},
+                                      {"--always", "", "for all sandboxes (default when none is named)"}};
   return {.name = "net",
           .group = "Machine",
           .summary = "see and change what sandboxes may reach",
@@ -108,28 +119,43 @@ Command net_command() {
           .children = {
               {.name = "policy",
                .summary = "the rules, in their order",
-               .examples = {{"locki net policy", ""}},
+               .positionals = {maybe_name},
+               .options = {{"--explain", "HOST[:PORT]", "whether that host may be reached, and by which rule"}},
+               .examples = {{"locki net policy", "the rules of the sandbox you are in, else of all"},
+                            {"locki net policy --explain registry.example.org:443 my-feature", ""}},
                .json = true,
                .run = policy},
-              {.name = "explain",
-               .summary = "whether a host may be reached, and by which rule",
-               .positionals = {host},
-               .examples = {{"locki net explain registry.example.org:443", ""}},
-               .json = true,
-               .run = explain},
               {.name = "allow",
                .summary = "allow a host",
-               .positionals = {host},
-               .examples = {{"locki net allow .example.org", "that domain and all below it"}},
+               .positionals = {host, maybe_name},
+               .options = scopes,
+               .examples = {{"locki net allow .example.org", "that domain and all below it"},
+                            {"locki net allow db.example.org:5432 my-feature", "one port, for one sandbox"}},
                .run = [](Context& context, const Arguments& arguments) { return change(context, arguments, "net.allow", "is allowed"); }},
               {.name = "deny",
                .summary = "deny a host",
-               .positionals = {host},
+               .positionals = {host, maybe_name},
+               .options = scopes,
                .examples = {{"locki net deny ads.example.org", ""}},
                .run = [](Context& context, const Arguments& arguments) { return change(context, arguments, "net.deny", "is denied"); }},
+              {.name = "mode",
+               .summary = "how one sandbox treats hosts that no rule names",
+               .description = "gate refuses them, ask holds the connection until you have decided in `locki net watch`, open lets every public host pass,\n"
+                              "off refuses everything, default is what the config says for all.",
+               .positionals = {{"MODE", "gate, ask, open, off or default", true}, name_positional()},
+               .examples = {{"locki net mode ask my-feature", ""}},
+               .run = mode},
+              {.name = "watch",
+               .summary = "decide on connections that are held",
+               .description = "Shows each host that a sandbox in mode ask wants to reach, and takes your answer: o (once: until the sandbox is stopped),\n"
+                              "s (this sandbox), a (always, all sandboxes), d (deny, until the sandbox is stopped). Without an answer in time: no.",
+               .examples = {{"locki net watch", "in a second terminal"}},
+               .json = true,
+               .run = watch_network},
               {.name = "log",
                .summary = "connections that were allowed and denied",
-               .options = {{"-n,--limit", "N", "the last N (default: 50)"}, {"-f,--follow", "", "go on as they come"}},
+               .positionals = {maybe_name},
+               .options = log_options(),
                .examples = {{"locki net log -f", "watch"}},
                .json = true,
                .run = log},

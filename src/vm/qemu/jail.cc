@@ -103,7 +103,7 @@ sys::ProcessSpec jail_process(const JailSpec& spec) {
   for (const auto& [name, content] : spec.secrets) args.insert(args.end(), {"--secret", fmt::format("{}={}", name, fd++)});
   if (spec.kvm) args.emplace_back("--kvm");
   for (const auto port : spec.connect_ports) args.insert(args.end(), {"--connect", fmt::to_string(port)});
-  for (const auto port : spec.listen_ports) args.insert(args.end(), {"--listen", fmt::to_string(port)});
+  for (const auto& [first, last] : spec.listen_ports) args.insert(args.end(), {"--listen", fmt::format("{}-{}", first, last)});
   for (int i = kFirstSocketFd; i < first_secret_fd(spec); ++i) args.insert(args.end(), {"--keep", fmt::to_string(i)});
   args.insert(args.end(), {"--", spec.program});
   args.insert(args.end(), spec.args.begin(), spec.args.end());

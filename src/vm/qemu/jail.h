@@ -26,7 +26,8 @@ struct JailSpec {
   std::map<std::string, std::string> secrets;  // name in /run → content, at most 64 KiB each
   std::vector<std::string> sockets;            // listening sockets RUN/NAME for the program: descriptors kFirstSocketFd, +1, …
   bool kvm = false;
-  std::vector<std::uint16_t> connect_ports, listen_ports;
+  std::vector<std::uint16_t> connect_ports;
+  std::vector<std::pair<std::uint16_t, std::uint16_t>> listen_ports;  // first and last
   std::string program;  // path inside
   std::vector<std::string> args;
 };

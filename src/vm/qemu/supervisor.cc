@@ -175,10 +175,8 @@ Result<json::value> QemuDriver::qmp(std::string_view command, milliseconds timeo
 Result<> QemuDriver::check(const VmSpec& spec) const {
   if (spec.cpus < 1 || spec.cpus > 255) return fail(ErrorKind::kUsage, "the VM needs between 1 and 255 processors");
   if (spec.memory_mib < 512) return fail(ErrorKind::kUsage, "the VM needs at least 512 MiB of memory");
-  for (const auto& ports : {spec.guest_ports, spec.host_ports}) {
-    if (std::any_of(ports.begin(), ports.end(), [](auto port) { return port < 1024; })) {
-      return fail(ErrorKind::kUsage, "ports below 1024 cannot be used between the VM and its host");
-    }
+  if (std::any_of(spec.guest_ports.begin(), spec.guest_ports.end(), [](auto port) { return port < 1024; })) {
+    return fail(ErrorKind::kUsage, "ports of the guest below 1024 cannot be forwarded");
   }
   constexpr const char* kAllowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._";
   for (const auto& [name, value] : spec.credentials) {

@@ -75,13 +75,13 @@ TEST(Golden, NetAndDoctor) {
   Desk desk;
   desk.services.answer("net.policy", R"({"mode":"gate","rules":[{"rule":"allow .example.org","source":"config.toml"}],"services":[{"name":"model.locki.internal","target":"127.0.0.1:8000"}]})");
   desk.services.answer("net.log", R"({"entries":[
-    {"time":"2026-01-02T03:04:05Z","event":"refused","host":"evil.example","port":443,"origin":"fix","rule":"default","reason":"no rule allows it","bytes_out":0,"bytes_in":0},
-    {"time":"2026-01-02T03:04:06Z","event":"closed","host":"a.example.org","port":443,"origin":"fix","rule":"allow .example.org","bytes_out":2048,"bytes_in":1048576}]})");
+    {"time":"2026-01-02T03:04:05Z","event":"refused","host":"evil.example","port":443,"sandbox":"fix","rule":"default","reason":"no rule allows it","bytes_out":0,"bytes_in":0},
+    {"time":"2026-01-02T03:04:06Z","event":"closed","host":"a.example.org","port":443,"sandbox":"fix","rule":"allow .example.org","bytes_out":2048,"bytes_in":1048576}]})");
   desk.services.answer("net.explain", R"({"text":"evil.example:443 is refused:\n  no rule allows it"})");
   desk.services.answer("doctor", R"({"checks":[{"name":"git","ok":true,"detail":"/usr/bin/git","remedy":""},{"name":"mmdebstrap","ok":false,"detail":"not found","remedy":"apt install mmdebstrap"}]})");
   desk.services.answer("agent.list", R"({"agents":[{"name":"claude","title":"Claude Code","package":"@anthropic-ai/claude-code","installed":"2.0.1"},{"name":"pi","title":"pi","package":"pi","installed":null}]})");
   std::string text;
-  for (const std::vector<std::string>& words : {std::vector<std::string>{"net", "policy"}, {"net", "log"}, {"net", "explain", "evil.example"}, {"agent", "list"}}) {
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"net", "policy"}, {"net", "log"}, {"net", "policy", "--explain", "evil.example"}, {"agent", "list"}}) {
     ASSERT_EQ(desk.run(words), 0) << desk.err;
     text += desk.out + "\n";
   }

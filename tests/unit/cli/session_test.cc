@@ -189,5 +189,18 @@ TEST(SessionSummary, OneLineOfWhatIsThere) {
   EXPECT_EQ(summary(R"({"name":"fix","ahead":null,"dirty":null})"), "");
 }
 
+TEST(RefusedSummary, NamesEachHostOnceWithItsCommand) {
+  const auto entries = *json::parse(R"([
+    {"time":"2026-01-02T03:04:05.000Z","event":"refused","host":"before.example","port":443},
+    {"time":"2026-01-02T03:04:07.000Z","event":"refused","host":"a.example","port":443},
+    {"time":"2026-01-02T03:04:08.000Z","event":"refused","host":"a.example","port":80},
+    {"time":"2026-01-02T03:04:08.000Z","event":"refused","host":"db.example\u001b[2J","port":5432},
+    {"time":"2026-01-02T03:04:08.000Z","event":"refused","host":"","port":443},
+    {"time":"2026-01-02T03:04:09.000Z","event":"closed","host":"fine.example","port":443}, 7])");
+  EXPECT_EQ(refused_summary(entries.get_array(), "2026-01-02T03:04:06.000Z"),
+            "refused by the network's rules; what should have passed can be allowed:\n  locki net allow a.example\n  locki net allow db.example\\x1b[2J:5432");
+  EXPECT_EQ(refused_summary(entries.get_array(), "2026-01-02T03:04:09.500Z"), "");
+}
+
 }  // namespace
 }  // namespace locki::cli

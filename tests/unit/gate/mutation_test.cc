@@ -33,6 +33,13 @@ TEST(Mutation, ClientHellos) {
          sniff_target);
 }
 
+TEST(Mutation, Openers) {
+  using namespace testing;
+  hammer({client_hello("api.example.org"), "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n", std::string("\5\1\0\5\1\0\3\1a\0\x50", 11),
+          std::string("\5\1\0\5\1\0\1\xcb\0\x71\1\1\xbb", 13), "CONNECT a.example:443 HTTP/1.1\r\n\r\n", "SSH-2.0-x\r\n"},
+         opener_target);
+}
+
 TEST(Mutation, Rules) {
   hammer({"allow .example.org\ndeny a.example:443 # x\n", "allow [2001:db8::1]:*\nallow *.b.example\n",
           "allow 203.0.113.7\n", "registry=https://a.example/\nindex-url = http://b.example\n",

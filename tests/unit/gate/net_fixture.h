@@ -20,11 +20,11 @@
 
 namespace locki::gate::testing {
 
-inline sys::Fd listen_local(std::uint16_t& port) {
+inline sys::Fd listen_local(std::uint16_t& port, std::uint32_t host = INADDR_LOOPBACK) {
   sys::Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in address{};
   address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_addr.s_addr = htonl(host);
   EXPECT_EQ(::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
   EXPECT_EQ(::listen(fd.get(), 512), 0);
   socklen_t size = sizeof address;
@@ -41,12 +41,12 @@ class Peer {
     ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     ::setsockopt(fd_.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
   }
-  static Peer connect(std::uint16_t port, int receive_buffer = 0) {
+  static Peer connect(std::uint16_t port, int receive_buffer = 0, std::uint32_t host = INADDR_LOOPBACK) {
     sys::Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (receive_buffer > 0) ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
     sockaddr_in address{};
     address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_addr.s_addr = htonl(host);
     address.sin_port = htons(port);
     EXPECT_EQ(::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
     return Peer(std::move(fd));
@@ -170,13 +170,22 @@ class GateTest : public ::testing::Test {
     auto started = Gate::start(config);
     ASSERT_TRUE(started) << started.error().describe();
     gate = std::move(*started);
-    listener = gate->serve(listen_local(port), "test");
+    update(policy);
+    listener = gate->serve(listen_local(port), Entrance::kExplicit, 3128);
+  }
+  // Who calls 127.0.0.1 is the client "test".
+  void update(Policy now) { gate->admit(Address::v4(INADDR_LOOPBACK), {"test-id", "test", std::move(now)}); }
+  // Another listener, to which clients believe that port belongs.
+  std::uint16_t transparent(std::uint16_t called) {
+    std::uint16_t real = 0;
+    gate->serve(listen_local(real), Entrance::kTransparent, called);
+    return real;
   }
   void service(std::string_view name, std::uint16_t target) {
-    config.policy.services.push_back(
+    policy.services.push_back(
         parse_service(std::string(name) + ".locki.internal", "127.0.0.1:" + std::to_string(target)).value());
   }
-  void rules(std::string_view text) { config.policy.rules = parse_rules(text, "").value(); }
+  void rules(std::string_view text) { policy.rules = parse_rules(text, "").value(); }
   Peer client(int receive_buffer = 0) { return Peer::connect(port, receive_buffer); }
   Peer tunnel(const std::string& target) {
     Peer peer = client();
@@ -212,6 +221,7 @@ class GateTest : public ::testing::Test {
   }
 
   GateConfig config;
+  Policy policy;
   std::shared_ptr<FakeResolver> resolver = std::make_shared<FakeResolver>();
   std::unique_ptr<Gate> gate;
   Gate::ListenerId listener = 0;

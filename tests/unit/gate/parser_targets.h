@@ -8,6 +8,7 @@
 
 #include "base/strings.h"
 #include "gate/http_head.h"
+#include "gate/opener.h"
 #include "gate/policy.h"
 #include "gate/registries.h"
 #include "gate/sniff.h"
@@ -59,6 +60,31 @@ inline void http_target(std::string_view bytes) {
   const ReplyHead reply = parse_reply_head(bytes);
   if (reply.state == HeadResult::State::kComplete)
     require(reply.size <= bytes.size() && reply.status >= 100 && reply.status <= 999);
+}
+
+// Whatever comes, in whatever pieces: what an opener takes was there, and the host that it names is one.
+inline void opener_target(std::string_view bytes) {
+  if (bytes.empty()) return;
+  for (const std::uint16_t port : {std::uint16_t{3128}, std::uint16_t{80}, std::uint16_t{443}, std::uint16_t{22}}) {
+    std::unique_ptr<Opener> opener = port == 3128 ? explicit_opener(bytes[0]) : transparent_opener(bytes, port).opener;
+    if (!opener) continue;
+    std::string received;
+    for (const char c : bytes) {
+      received += c;
+      const Opener::Step step = opener->take(received);
+      require(step.taken <= received.size());
+      received.erase(0, step.taken);
+      if (step.state == Opener::Step::State::kBad) (void)opener->refused(step.status, step.reason);
+      if (step.state == Opener::Step::State::kTarget) {
+        const Endpoint& target = opener->head().target;
+        require(parse_endpoint(target.to_string()).value() == target);
+        require(port == 3128 || target.port == port);
+        (void)opener->accepted();
+        (void)opener->filter();
+      }
+      if (step.state != Opener::Step::State::kMore) break;
+    }
+  }
 }
 
 inline void sniff_target(std::string_view bytes) {

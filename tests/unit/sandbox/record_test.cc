@@ -56,9 +56,9 @@ TEST(RecordStore, IdsDoNotCollideAcrossTheBorderOfTheirParts) { EXPECT_NE(Record
 
 TEST(RecordStore, AddressesAreUniqueAndInTheNetwork) {
   Record first = sample();
-  first.address = RecordStore::free_address(first.id, {});
+  first.address = RecordStore::free_address(first.id, {}).value();
   EXPECT_TRUE(first.address.starts_with("10.77."));
-  EXPECT_NE(RecordStore::free_address(first.id, {first}), first.address);
+  EXPECT_NE(RecordStore::free_address(first.id, {first}).value(), first.address);
 }
 
 TEST(TarWriter, TarReadsIt) {

@@ -34,13 +34,13 @@ TEST(QemuArguments, Probe) { expect_golden(probe_arguments(), "qemu-probe.txt");
 TEST(JailArguments, NameEveryFileAndNoSecret) {
   const JailSpec spec{.jail = "/l/jail", .root = "/r", .read_only = {{"kernel", "/c/k=1"}}, .read_write = {{"data", "/s/d"}},
                       .secrets = {{"credential0", "TOP SECRET"}}, .sockets = {"qmp.sock", "agent.sock"}, .kvm = true, .connect_ports = {8443},
-                      .listen_ports = {3128}, .program = "/bin/p", .args = {"-x", "--"}};
+                      .listen_ports = {{80, 443}}, .program = "/bin/p", .args = {"-x", "--"}};
   const auto process = jail_process(spec);
   EXPECT_EQ(process.program, "/l/jail");
   EXPECT_TRUE(process.environment.empty());
   EXPECT_TRUE(process.new_session);
   EXPECT_EQ(join(process.args, " "),
-            "--root /r --read-only kernel=/c/k=1 --read-write data=/s/d --secret credential0=12 --kvm --connect 8443 --listen 3128 "
+            "--root /r --read-only kernel=/c/k=1 --read-write data=/s/d --secret credential0=12 --kvm --connect 8443 --listen 80-443 "
             "--keep 10 --keep 11 -- /bin/p -x --");
 }
 

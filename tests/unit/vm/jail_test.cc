@@ -47,7 +47,7 @@ class JailTest : public testing::Test {
   fs::path run() const { return dir_.path() / "run"; }
   JailSpec spec(std::vector<std::string> args = {}) const {
     return {.jail = jail_program(), .root = root(), .read_only = {{"ro", dir_.path() / "ro"}}, .read_write = {{"rw", dir_.path() / "rw"}},
-            .secrets = {{"secret", "hush"}}, .sockets = {"program.sock"}, .connect_ports = {8443, 9000}, .listen_ports = {3128},
+            .secrets = {{"secret", "hush"}}, .sockets = {"program.sock"}, .connect_ports = {8443, 9000}, .listen_ports = {{3128, 3128}},
             .program = "/probe", .args = std::move(args)};
   }
   // What the probe said, once `last` is among it.

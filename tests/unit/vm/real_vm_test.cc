@@ -74,7 +74,7 @@ TEST_F(RealVm, StartsServesIsAdoptedAndStops) {
   const auto command = *sys::read_file("/proc/" + std::to_string(status->pid) + "/cmdline");
   EXPECT_EQ(command.find("hush"), std::string::npos);
 
-  auto gate = vm->listen(kGatePort);
+  auto gate = vm->listen(80);
   EXPECT_TRUE(gate) << gate.error().describe();
   while (vm->alive() && !answers(*vm) && elapsed(since) < 240'000) ::usleep(500'000);
   ASSERT_TRUE(vm->alive()) << vm->alive().error().describe();

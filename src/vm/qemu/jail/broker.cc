@@ -26,11 +26,11 @@ struct Reply {
   int fd = -1;
 };
 
-sockaddr_in loopback(std::uint16_t port) {
+sockaddr_in socket_address(in_addr_t host, std::uint16_t port) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_addr.s_addr = htonl(host);
   return address;
 }
 
@@ -44,7 +44,7 @@ Reply give_up(int fd, const char* text) {
 Reply open_connection(std::uint16_t port) {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return give_up(fd, "cannot make a socket");
-  const sockaddr_in address = loopback(port);
+  const sockaddr_in address = socket_address(INADDR_LOOPBACK, port);
   if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 && errno != EINPROGRESS) {
     return give_up(fd, "cannot connect");
   }
@@ -55,7 +55,8 @@ Reply open_listener(std::uint16_t port) {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return give_up(fd, "cannot make a socket");
   const int on = 1;
-  const sockaddr_in address = loopback(port);
+  // On every address of the one interface: which one was called says who calls.
+  const sockaddr_in address = socket_address(INADDR_ANY, port);
   if (::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
       ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 || ::listen(fd, 128) != 0) {
     return give_up(fd, "cannot listen");
@@ -70,8 +71,11 @@ Reply answer(const Options& options, std::string_view request) {
   std::uint16_t port = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
   if (error != std::errc{} || end != digits.data() + digits.size()) return {EINVAL, "not a port", -1};
-  const auto& allowed = connects ? options.connect_ports : options.listen_ports;
-  if (std::find(allowed.begin(), allowed.end(), port) == allowed.end()) return {EACCES, "not a port of this jail", -1};
+  const auto& ours = options.connect_ports;
+  const auto& ranges = options.listen_ports;
+  const bool allowed = connects ? std::find(ours.begin(), ours.end(), port) != ours.end()
+                                : std::any_of(ranges.begin(), ranges.end(), [&](const auto& each) { return each.first <= port && port <= each.second; });
+  if (!allowed) return {EACCES, "not a port of this jail", -1};
   return connects ? open_connection(port) : open_listener(port);
 }
 

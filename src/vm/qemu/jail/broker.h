@@ -2,7 +2,7 @@
 // messages in files that cannot grow without end, and notes how the program ended. It never hands anything to the program.
 //
 // One request a connection, a line: "connect PORT" gives a TCP socket connected (or connecting: O_NONBLOCK) to 127.0.0.1:PORT,
-// "listen PORT" a listening one, with the reply "ok" and the descriptor; else "error ERRNO TEXT". Only ports given to the jail.
+// "listen PORT" one that listens on all addresses, with the reply "ok" and the descriptor; else "error ERRNO TEXT". Only ports given to the jail.
 #pragma once
 
 #include <sys/types.h>

@@ -21,6 +21,14 @@ int number(std::string_view text, int least, int most) {
   return value;
 }
 
+// FIRST-LAST
+std::pair<std::uint16_t, std::uint16_t> range(std::string_view text) {
+  const auto dash = text.find('-');
+  if (dash == text.npos) die(0, "not a range of ports: ", std::string(text).c_str());
+  const int first = number(text.substr(0, dash), 1, 65535);
+  return {static_cast<std::uint16_t>(first), static_cast<std::uint16_t>(number(text.substr(dash + 1), first, 65535))};
+}
+
 // NAME=REST, where NAME becomes the name of a file.
 std::pair<std::string, std::string> assignment(std::string_view text) {
   const auto equals = text.find('=');
@@ -62,7 +70,7 @@ Options parse(int argc, char** argv) {
     } else if (option == "--connect") {
       options.connect_ports.push_back(static_cast<std::uint16_t>(number(value, 1024, 65535)));
     } else if (option == "--listen") {
-      options.listen_ports.push_back(static_cast<std::uint16_t>(number(value, 1024, 65535)));
+      options.listen_ports.push_back(range(value));
     } else if (option == "--keep") {
       options.keep.push_back(number(value, kFirstFreeFd, 1023));
     } else {

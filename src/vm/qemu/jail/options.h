@@ -1,7 +1,7 @@
 // What the jail is told: everything comes through argv and inherited descriptors, nothing from files or the environment.
 //
 //   jail --root DIR [--read-only NAME=PATH]… [--read-write NAME=PATH]… [--secret NAME=FD]… [--kvm]
-//        [--connect PORT]… [--listen PORT]… [--keep FD]… -- PROGRAM ARGUMENT…
+//        [--connect PORT]… [--listen FIRST-LAST]… [--keep FD]… -- PROGRAM ARGUMENT…
 //
 // PROGRAM is a path inside DIR. Inside, files are /disks/NAME and secrets /run/NAME. The program keeps 0, 1, 2 and the --keep descriptors.
 #pragma once
@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace jail {
@@ -42,7 +43,8 @@ struct Options {
   std::vector<Secret> secrets;
   bool kvm = false;
   uid_t uid = 0;  // ours, and the only one whose requests the broker answers
-  std::vector<std::uint16_t> connect_ports, listen_ports;
+  std::vector<std::uint16_t> connect_ports;
+  std::vector<std::pair<std::uint16_t, std::uint16_t>> listen_ports;  // first and last
   std::vector<int> keep;
   std::vector<char*> program;  // NULL-terminated, as execve() takes it
 };

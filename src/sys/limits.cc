@@ -1,0 +1,17 @@
+#include "sys/limits.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+
+namespace locki::sys {
+
+std::size_t raise_descriptor_limit(std::size_t wanted) {
+  rlimit limits{};
+  if (::getrlimit(RLIMIT_NOFILE, &limits) != 0) return 0;
+  if (limits.rlim_cur >= wanted) return limits.rlim_cur;
+  const rlimit raised{.rlim_cur = std::min<rlim_t>(wanted, limits.rlim_max), .rlim_max = limits.rlim_max};
+  return ::setrlimit(RLIMIT_NOFILE, &raised) == 0 ? raised.rlim_cur : limits.rlim_cur;
+}
+
+}  // namespace locki::sys
