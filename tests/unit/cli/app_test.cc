@@ -187,6 +187,32 @@ TEST(App, DiffShowsAllAndRunsNothing) {
   EXPECT_EQ(*status, "") << "the worktree's own index must not change";
 }
 
+TEST(Review, ShowsWhatIsHeldAndSaysSoByItsStatus) {
+  Desk desk;
+  desk.services.answer("sandbox.list", kSandboxes);
+  desk.services.answer("sandbox.review", R"j({"held":[{"path":".envrc\u001b[2J","why":"direnv runs it","kind":"file","size":5,"executable":true,"new":true,"diff":"@@ -0,0 +1 @@\n+\u001b]0;x\u0007\n","note":""}]})j");
+  EXPECT_EQ(desk.run({"review", "fix"}), 3);
+  EXPECT_NE(desk.out.find("direnv runs it"), std::string::npos) << desk.out;
+  EXPECT_EQ(desk.out.find('\x1b'), std::string::npos) << "what a sandbox wrote acts on no terminal";
+  EXPECT_EQ(desk.out.find('\x07'), std::string::npos);
+  EXPECT_EQ(desk.run({"review", "fix", "--json"}), 3);
+  desk.services.answer("sandbox.review", R"({"held":[]})");
+  EXPECT_EQ(desk.run({"review", "fix"}), 0);
+  desk.services.answer("sandbox.accept", R"({"accepted":[".envrc"]})");
+  EXPECT_EQ(desk.run({"review", "fix", "--accept", ".envrc", "--accept", ".vscode/*"}), 0);
+  EXPECT_EQ(json::get_array(desk.services.call_of("sandbox.accept")->params, "paths")->size(), 2u);
+}
+
+TEST(Sync, NamesWhatCouldNotBeCarried) {
+  Desk desk;
+  desk.services.answer("sandbox.list", kSandboxes);
+  desk.services.answer("sandbox.sync", R"({"name":"fix","conflicts":0,"held":0,"problem":"","stuck":[{"path":"data","text":"in the way"}]})");
+  EXPECT_EQ(desk.run({"sync", "fix"}), 1);
+  EXPECT_NE(desk.err.find("data: in the way"), std::string::npos) << desk.err;
+  desk.services.answer("sandbox.sync", R"({"name":"fix","conflicts":0,"held":0,"problem":"","refused":"a submodule"})");
+  EXPECT_EQ(desk.run({"sync", "fix"}), 1);
+}
+
 TEST(WhichSandbox, TheOneWeStandIn) {
   Desk desk;
   desk.services.answer("sandbox.list", kSandboxes);
