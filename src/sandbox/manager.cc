@@ -671,6 +671,12 @@ void Manager::take_up_running() {
 Result<> Manager::ensure_machine(const Config& config, const ProgressSink& progress) {
   TRY(machine_.ensure(config, progress));
   if (!machine_.take_woken()) return {};
+  // What runs in there already must find its way out before anything else is done.
+  TRY_ASSIGN(const auto records, records_.list());
+  for (const auto& record : records) {
+    if (!record.cloned) continue;
+    if (auto admitted = machine_.egress().admit(record, config); !admitted) log::warning("{}", admitted.error().describe());
+  }
   // The daemon ends without waiting for its threads: all that they do survives being cut anywhere.
   std::thread([this] {
     std::this_thread::sleep_for(kWakeOthers);

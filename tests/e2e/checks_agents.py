@@ -4,6 +4,7 @@ import json
 import os
 
 from harness import Skipped, check, equal, eventually, expect, shortened
+from terminal import Terminal
 
 PROMPTS = {"claude": ["-p", "Do your work.", "--output-format", "json"], "codex": ["exec", "Do your work."], "gemini": ["-p", "Do your work."]}
 
@@ -70,6 +71,36 @@ def claude_bypass_in_effect(world):
     script += "/opt/locki/agents/claude/node_modules/.bin/claude -p hello --output-format stream-json --verbose </dev/null | grep -m 1 permissionMode"
     first = json.loads(world.sh("t1", script, timeout=300))
     equal(first.get("permissionMode"), "bypassPermissions", "the mode from managed settings alone")
+
+
+@check
+def claude_outlives_its_terminal(world):
+    """As a person has it: the agent's own screen, no question in the way; it goes on when the terminal dies, and is taken up again."""
+    if "claude" not in world.agents:
+        raise Skipped("not chosen (LOCKI_E2E_AGENTS)")
+    first = Terminal([world.locki, "claude", "t1"], world.env, world.repo)
+    try:
+        shown = first.wait_for(r"bypass\s*permissions\s*on|\(y/n\)|Yes, I|trust|log\s*in|Select|API key", timeout=300).group(0)
+        expect("bypass" in shown, f"a question in the way: {shown!r}; it shows {shortened(first.seen)!r}")
+        first.type("a line that nobody sent")
+        first.wait_for("nobody", timeout=60)
+        pid = world.sh("t1", "pgrep -o -x claude").strip()
+    finally:
+        first.close()  # as a window that is closed: nothing asks the program
+    eventually(lambda: json.loads(world.run("list", "--json").ok().text) and world.entry("t1").get("screens", {}).get("claude"),
+               "locki list shows the agent that goes on", timeout=30, every=1)
+    equal(world.sh("t1", "pgrep -o -x claude").strip(), pid, "the agent that goes on")
+    second = Terminal([world.locki, "attach", "t1"], world.env, world.repo)
+    try:
+        second.wait_for("nobody", timeout=60)  # the screen is drawn again
+        second.type("\x1d")  # Ctrl-]
+        equal(second.wait(60), 0, "attach that was left")
+    finally:
+        second.close()
+    equal(world.sh("t1", "pgrep -o -x claude").strip(), pid, "the agent after it was left")
+    world.sh("t1", "pkill -x claude; sleep 1; ! pgrep -x claude")
+    ran = world.run("attach", "t1")
+    equal(ran.status, 125, "attach without a terminal")
 
 
 @check
