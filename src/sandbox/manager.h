@@ -160,6 +160,8 @@ class Manager {
   // Up as far as this process knows, without asking the machine.
   bool is_up(const std::string& id);
 
+  static constexpr std::chrono::milliseconds kSyncTime{120'000};
+
   sys::Paths paths_;
   sys::Installation installation_;
   agents::AgentTable agents_;

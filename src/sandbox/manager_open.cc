@@ -1,0 +1,166 @@
+// Manager: bringing a sandbox up, from wherever it is, and opening it for a command.
+#include <fmt/format.h>
+
+#include "agents/render.h"
+#include "base/hash.h"
+#include "base/strings.h"
+#include "git/worktree.h"
+#include "sandbox/manager.h"
+#include "sandbox/tar.h"
+#include "sys/file.h"
+
+namespace locki::sandbox {
+
+namespace fs = std::filesystem;
+
+bool Manager::is_up(const std::string& id) {
+  const std::string state = mirrors_.status(id).state;
+  return (state == "quiet" || state == "busy" || state == "closed") && machine_.running();
+}
+
+ContainerSetup Manager::container_setup(const Record& record, const Config& config, const ProgressSink& progress) {
+  Wishes wishes;
+  if (auto repository = git::Repository::discover(git_, record.worktree)) {
+    // From the commit the sandbox began at, never from what it wrote since.
+    auto text = repository->file_at(record.base, "locki.toml", 65536);
+    if (text && *text) {
+      auto parsed = parse_wishes(**text);
+      if (parsed) wishes = *parsed;
+      else report(progress, {ProgressEvent::Kind::kWarning, "locki.toml", "locki.toml is left out: " + parsed.error().describe(), std::nullopt});
+    }
+  }
+  ContainerSetup setup;
+  std::vector<std::string> cut;
+  setup.limits = limits_for(config, wishes, &cut);
+  if (!cut.empty()) {
+    report(progress, {ProgressEvent::Kind::kNote, "locki.toml", "the repository asks for more " + join(cut, ", ") + " than your config allows", std::nullopt});
+  }
+  setup.trust_archive = machine_.trust_archive();
+  setup.endpoint_program = installation_.libexec / "endpoint";
+  setup.session_files = installation_.share / "session";
+  return setup;
+}
+
+Result<MirrorPlan> Manager::mirror_plan(const Record& record, const Config& config) const {
+  TRY_ASSIGN(const auto repository, git::Repository::discover(git_, record.worktree));
+  MirrorPlan plan;
+  plan.instance = record.instance;
+  plan.endpoint = {std::string(kEndpoint)};
+  plan.settings.sandbox = record.id;
+  plan.settings.instance = record.incarnation;
+  plan.settings.worktree = record.worktree;
+  plan.settings.inside = record.worktree;
+  plan.settings.state = (records_.directory_of(record.id) / "mirror").native();
+  plan.settings.branch = record.name;
+  plan.settings.git = git_.git;
+  plan.settings.home = git_.home;
+  TRY_ASSIGN(plan.settings.user_name, repository.user_name());
+  TRY_ASSIGN(plan.settings.user_email, repository.user_email());
+  plan.settings.include = config.include;
+  TRY(add_hold_rules(plan.settings, config, repository));
+  TRY(sys::make_directories(plan.settings.state, 0700));
+  return plan;
+}
+
+Result<> Manager::bring_up(Record& record, const ProgressSink& progress) {
+  if (is_up(record.id)) return {};
+  std::error_code error;
+  if (!fs::exists(record.worktree, error)) {
+    return fail(ErrorKind::kNotFound, fmt::format("the worktree {} is gone", printable(record.worktree)),
+                fmt::format("locki remove --force {} clears what is left; the branch stays", record.name));
+  }
+  TRY_ASSIGN(const Config config, this->config());
+  TRY(ensure_machine(config, progress));
+  TRY(machine_.egress().admit(record, config));
+  sweep();
+  TRY_ASSIGN(auto client, machine_.incus());
+  ContainerSetup setup = container_setup(record, config, progress);
+  TRY_ASSIGN(setup.image_alias, machine_.image_alias());
+  record.settled = false;
+  TRY(records_.save(record));
+  bool made = false;
+  {
+    const std::scoped_lock one(containers_mutex_);
+    TRY_ASSIGN(made, ensure_container(*client, record, setup, progress));
+  }
+  if (made) {
+    // What an earlier container held is gone, with the agents' settings in it.
+    record.cloned = false;
+    record.agents.clear();
+    TRY(records_.save(record));
+  }
+  const bool cloned_now = !record.cloned;
+  if (cloned_now) {
+    TRY_ASSIGN(const auto repository, git::Repository::discover(git_, record.worktree));
+    TRY(clone_inside(*client, record, repository, progress));
+    record.cloned = true;
+    record.incarnation = random_hex(8);
+    TRY(records_.save(record));
+  }
+  TRY_ASSIGN(auto plan, mirror_plan(record, config));
+  mirrors_.start(record.id, std::move(plan));
+  // A new clone of a clean worktree is what the host has. Anything else may be behind: what the user does next must not meet old files.
+  const auto repository = git::Repository::discover(git_, record.worktree);
+  const bool new_and_clean = cloned_now && repository && !git::is_dirty(*repository, record.worktree).value_or(true);
+  if (new_and_clean) return {};
+  Phase phase(progress, "mirror", "Bringing the files up to date");
+  if (auto synced = mirrors_.sync(record.id, kSyncTime); !synced) {
+    report(progress, {ProgressEvent::Kind::kWarning, "mirror", "the files inside may be behind: " + synced.error().describe(), std::nullopt});
+  }
+  return {};
+}
+
+Result<> Manager::set_up_agent(Record& record, const agents::Agent& agent, const Config& config, const ProgressSink& progress) {
+  TRY_ASSIGN(auto client, machine_.incus());
+  if (!record.agents.contains(agent.name)) {
+    TRY(machine_.ensure_agent(agent, config, false, progress));
+    Phase phase(progress, "agent.setup", fmt::format("Setting up {} in the sandbox", agent.title));
+    const agents::SandboxContext context{record.name, record.name, record.worktree, std::string(kHome), "root"};
+    TRY_ASSIGN(const auto files, agents::files_for(agent, agents_.note(), context));
+    TarWriter tar;
+    for (const auto& file : files) {
+      std::string content = file.content;
+      if (file.policy != agents::FilePolicy::kReplace) {
+        auto there = client->pull_file(record.instance, file.path);
+        const bool exists = there && there->kind == incus::FileKind::kFile;
+        if (exists && file.policy == agents::FilePolicy::kOnce) continue;
+        if (exists) content = agents::merged(content, there->content);
+      }
+      tar.file(file.path, content, file.mode);
+    }
+    incus::RunOptions options;
+    options.input = tar.finish();
+    TRY(client->run_ok(record.instance, {"/usr/bin/tar", "-x", "--no-same-owner", "-C", "/"}, options));
+    record.agents.insert(agent.name);
+    TRY(records_.save(record));
+  }
+  return logins_.bring_in(*client, record.instance, agent);
+}
+
+Result<Opened> Manager::open_sandbox(const OpenRequest& request, const ProgressSink& progress) {
+  const std::shared_lock awake(life_);
+  const agents::Agent* agent = nullptr;
+  if (!request.agent.empty()) {
+    TRY_ASSIGN(agent, agents_.get(request.agent));
+  }
+  TRY_ASSIGN(Opened opened, find_or_create(request, progress).map([](Record r) { return Opened{std::move(r), {}, {}}; }));
+  Record& record = opened.record;
+  const auto held = lock(record.id);
+  TRY(bring_up(record, progress));
+  if (agent != nullptr) {
+    TRY_ASSIGN(const Config config, this->config());
+    TRY(set_up_agent(record, *agent, config, progress));
+    const agents::SandboxContext context{record.name, record.name, record.worktree, std::string(kHome), "root"};
+    auto command = agents::command(*agent, context, {});
+    opened.command = std::move(command.argv);
+    opened.environment = std::move(command.environment);
+    if (const auto own = config.agent_environment.find(agent->name); own != config.agent_environment.end()) {
+      for (const auto& [key, value] : own->second) opened.environment[key] = value;
+    }
+  }
+  if (agent != nullptr) audit_.write("agent", record, {{"agent", agent->name}});
+  else audit_.write("command", record, {{"program", request.program}});
+  session_begins(record.id);
+  return opened;
+}
+}  // namespace locki::sandbox
