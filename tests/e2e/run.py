@@ -40,7 +40,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--locki", required=True)
     parser.add_argument("--only", nargs="+", default=[])
-    parser.add_argument("--seconds", type=int, default=3400, help="end everything after this time")
+    parser.add_argument("--seconds", type=int, default=4200, help="end everything after this time")
     parser.add_argument("--stop-early", action="store_true", help="end at the first failure")
     parser.add_argument("--keep", action="store_true", help="leave the home directory for looking at")
     options = parser.parse_args()
