@@ -43,7 +43,7 @@ Result<> prepare(incus::Client& client, const Record& record, const ContainerSet
   incus::RunOptions options;
   options.input = tar.finish();
   // Two archives after one another are one with --ignore-zeros: one command, one round trip.
-  options.input += setup.trust_archive;
+  options.input += setup.trust_archive();
   return context(client.run_ok(record.instance, {"/usr/bin/tar", "-x", "--ignore-zeros", "--no-same-owner", "-C", "/"}, options),
                  "while preparing the container")
       .map([](const std::string&) {});
@@ -52,7 +52,10 @@ Result<> prepare(incus::Client& client, const Record& record, const ContainerSet
 }  // namespace
 
 Result<bool> ensure_container(incus::Client& client, const Record& record, const ContainerSetup& setup, const ProgressSink& progress) {
-  TRY_ASSIGN(const bool exists, client.instance_exists(record.instance));
+  auto found = client.instance(record.instance);
+  const bool exists = found.has_value();
+  if (!exists && found.error().kind() != ErrorKind::kNotFound) return fail(std::move(found).error());
+  if (exists && found->running()) return false;
   if (!exists) {
     Phase phase(progress, "container", "Creating the container");
     const auto wanted = container_definition(record, setup.limits, setup.image_alias);
@@ -64,8 +67,6 @@ Result<bool> ensure_container(incus::Client& client, const Record& record, const
     }
     TRY(context(std::move(created), "while creating the container"));
   }
-  TRY_ASSIGN(const auto instance, client.instance(record.instance));
-  if (instance.running()) return !exists;
   Phase phase(progress, "container.start", "Starting the container");
   auto started = client.start(record.instance);
   for (int attempt = 0; attempt < 3 && !started && missed_its_deadline(started.error()); ++attempt) {

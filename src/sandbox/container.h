@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 
 #include "base/progress.h"
@@ -24,7 +25,7 @@ inline constexpr std::string_view kAgentSession = "/usr/local/lib/locki/agent-se
 struct ContainerSetup {
   Limits limits;
   std::string image_alias;
-  std::string trust_archive;               // may be empty
+  std::function<std::string()> trust_archive;  // a tar for a container that starts, possibly empty; costs too much to make for others
   std::filesystem::path endpoint_program;  // on the host
   std::filesystem::path session_files;     // on the host: share/session
 };

@@ -195,8 +195,7 @@ Result<Record> Manager::stop(const Where& where, const ProgressSink& progress) {
   Phase phase(progress, "stop", fmt::format("Stopping {}", record.name));
   TRY_ASSIGN(auto client, machine_.incus());
   if (is_up(record.id)) {
-    auto synced = mirrors_.sync(record.id, kSyncTime);
-    record.settled = synced && all_came_out(*synced);
+    auto synced = settle(record, kSyncTime);
     if (!synced) report(progress, {ProgressEvent::Kind::kWarning, "stop", "not everything inside reached the host: " + synced.error().describe(), std::nullopt});
   }
   mirrors_.stop(record.id);
@@ -311,8 +310,17 @@ Result<> Manager::ensure_machine(const Config& config, const ProgressSink& progr
     if (auto admitted = machine_.egress().admit(record, config); !admitted) log::warning("{}", admitted.error().describe());
   }
   // The daemon ends without waiting for its threads: all that they do survives being cut anywhere.
+  // Looking for what was left behind can wait as well.
+  {
+    const std::scoped_lock guard(mutex_);
+    swept_ = true;
+  }
   std::thread([this] {
     std::this_thread::sleep_for(kWakeOthers);
+    {
+      const std::scoped_lock guard(mutex_);
+      swept_ = false;
+    }
     take_up_running();
   }).detach();
   return {};

@@ -138,6 +138,8 @@ class Manager {
   Result<> remove_parts(const Record& record, const RemoveRequest& request, const ProgressSink& progress);
   // A sandbox that is up is synchronised, and its record says whether that worked. The caller holds its lock.
   Result<> bring_home(Record& record, const ProgressSink& progress);
+  // Waits until both sides agree, and notes in the record whether that worked and when. The error says why not. The caller saves.
+  Result<> settle(Record& record, std::chrono::milliseconds patience);
   // All mirrors come to rest, with both sides agreed as far as that goes.
   Result<> rest(bool force, std::string_view remedy, const ProgressSink& progress);
   void session_begins(const std::string& id);

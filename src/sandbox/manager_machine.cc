@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "sandbox/manager.h"
+#include "sandbox/rest_mark.h"
 #include "sys/file.h"
 #include "sys/landlock.h"
 #include "sys/process.h"
@@ -31,9 +32,20 @@ Result<> Manager::start_machine(const ProgressSink& progress) {
 Result<> Manager::bring_home(Record& record, const ProgressSink& progress) {
   if (!is_up(record.id)) return {};
   Phase phase(progress, "sync." + record.id, fmt::format("Bringing home what {} did", record.name));
-  const auto synced = mirrors_.sync(record.id, std::chrono::seconds(60));
-  record.settled = synced && all_came_out(*synced);
+  (void)settle(record, std::chrono::seconds(60));
   return records_.save(record);
+}
+
+Result<> Manager::settle(Record& record, std::chrono::milliseconds patience) {
+  // Both marks are from before: what happens meanwhile is then taken for a change.
+  record.rested = rest_mark_now();
+  const auto repository = git::Repository::discover(git_, record.worktree);
+  const auto tip = repository ? repository->ref("refs/heads/" + record.name).value_or(std::nullopt) : std::nullopt;
+  record.rested_tip = tip.value_or("");
+  const auto synced = mirrors_.sync(record.id, patience);
+  record.settled = synced && all_came_out(*synced);
+  if (!synced) return fail(synced.error());
+  return {};
 }
 
 Result<> Manager::rest(bool force, std::string_view remedy, const ProgressSink& progress) {

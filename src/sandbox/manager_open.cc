@@ -1,11 +1,14 @@
 // Manager: bringing a sandbox up, from wherever it is, and opening it for a command.
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "agents/render.h"
 #include "base/hash.h"
 #include "base/strings.h"
 #include "git/worktree.h"
 #include "sandbox/manager.h"
+#include "sandbox/rest_mark.h"
 #include "sandbox/tar.h"
 #include "sys/file.h"
 
@@ -35,7 +38,7 @@ ContainerSetup Manager::container_setup(const Record& record, const Config& conf
   if (!cut.empty()) {
     report(progress, {ProgressEvent::Kind::kNote, "locki.toml", "the repository asks for more " + join(cut, ", ") + " than your config allows", std::nullopt});
   }
-  setup.trust_archive = machine_.trust_archive();
+  setup.trust_archive = [this] { return machine_.trust_archive(); };
   setup.endpoint_program = installation_.libexec / "endpoint";
   setup.session_files = installation_.share / "session";
   return setup;
@@ -76,7 +79,7 @@ Result<> Manager::bring_up(Record& record, const ProgressSink& progress) {
   TRY_ASSIGN(auto client, machine_.incus());
   ContainerSetup setup = container_setup(record, config, progress);
   TRY_ASSIGN(setup.image_alias, machine_.image_alias());
-  record.settled = false;
+  const bool settled = std::exchange(record.settled, false);
   TRY(records_.save(record));
   bool made = false;
   {
@@ -99,10 +102,13 @@ Result<> Manager::bring_up(Record& record, const ProgressSink& progress) {
   }
   TRY_ASSIGN(auto plan, mirror_plan(record, config));
   mirrors_.start(record.id, std::move(plan));
-  // A new clone of a clean worktree is what the host has. Anything else may be behind: what the user does next must not meet old files.
+  // A new clone of a clean worktree is what the host has, and so is what came to rest if the host did nothing since. Anything else may be behind:
+  // what the user does next must not meet old files.
   const auto repository = git::Repository::discover(git_, record.worktree);
   const bool new_and_clean = cloned_now && repository && !git::is_dirty(*repository, record.worktree).value_or(true);
-  if (new_and_clean) return {};
+  const bool as_it_was = !cloned_now && settled && repository && repository->ref("refs/heads/" + record.name).value_or(std::nullopt) == record.rested_tip &&
+                         unchanged_since(record.worktree, record.rested);
+  if (new_and_clean || as_it_was) return {};
   Phase phase(progress, "mirror", "Bringing the files up to date");
   if (auto synced = mirrors_.sync(record.id, kSyncTime); !synced) {
     report(progress, {ProgressEvent::Kind::kWarning, "mirror", "the files inside may be behind: " + synced.error().describe(), std::nullopt});

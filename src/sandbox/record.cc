@@ -50,6 +50,8 @@ json::object to_json(const Record& record) {
           {"cloned", record.cloned},
           {"incarnation", record.incarnation},
           {"settled", record.settled},
+          {"rested", record.rested},
+          {"rested_tip", record.rested_tip},
           {"made_branch", record.made_branch},
           {"upstream_of", record.upstream_of}};
 }
@@ -77,6 +79,8 @@ Result<Record> record_from_json(const json::object& o) {
   TRY_ASSIGN(record.cloned, json::get_bool(o, "cloned"));
   TRY_ASSIGN(record.incarnation, json::get_string(o, "incarnation"));
   TRY_ASSIGN(record.settled, json::get_bool(o, "settled"));
+  record.rested = json::int_or(o, "rested");
+  record.rested_tip = json::string_or(o, "rested_tip");
   TRY_ASSIGN(record.made_branch, json::get_bool(o, "made_branch"));
   record.upstream_of = json::string_or(o, "upstream_of");
   TRY(check_name(record.name));

@@ -2,6 +2,7 @@
 // for it, and removed after everything is gone, so that whatever a crash leaves behind can be found by its record.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <set>
@@ -35,6 +36,8 @@ struct Record {
   bool cloned = false;         // the repository inside is complete
   std::string incarnation;     // of the clone inside; another one means that what was agreed with the last counts no more
   bool settled = false;        // nothing inside that is not here: set when it was stopped in good order
+  std::int64_t rested = 0;     // when it was settled (rest_mark.h), with the branch at rested_tip; 0: never
+  std::string rested_tip;
   bool made_branch = false;    // the branch is ours: it did not exist before
   std::string upstream_of;     // the branch that was checked out when it began; for remove --merged
 };
@@ -45,8 +48,8 @@ Result<Record> record_from_json(const json::object& o);
 class RecordStore {
  public:
   explicit RecordStore(std::filesystem::path directory) : directory_(std::move(directory)) {}
-  // An address that no record has: by the id, and the next one as long as it is taken.
-  // An address that none of these has. kNoSpace when all are taken.
+  // An address that none of these has: by the id, and the next one as long as it is taken.
+  // kNoSpace when all are taken.
   static Result<std::string> free_address(const std::string& id, const std::vector<Record>& records);
   static std::string id_of(std::string_view git_dir, std::string_view name);
   std::filesystem::path directory_of(const std::string& id) const { return directory_ / id; }  // also holds mirror/, history/
