@@ -119,6 +119,60 @@ Result<> measure_mirror(Bench& bench, const OpenedSandbox& sandbox) {
   return sys::remove_tree(file);
 }
 
+// The same script inside and here. It prints nanoseconds, so that starting it is not counted.
+Result<> measure_disk(Bench& bench, const OpenedSandbox& sandbox) {
+  constexpr std::string_view kBegin = "set -e; d=$(mktemp -d /var/tmp/locki-bench.XXXXXX); cd $d; ";
+  constexpr std::string_view kStart = "; s=$(date +%s%N); ";
+  constexpr std::string_view kEnd = "; e=$(date +%s%N); cd /; rm -rf $d; echo $((e - s))";
+  const struct {
+    const char *name, *meaning, *prepare, *work;
+  } jobs[] = {
+      {"small-files", "2,000 small files made and synced", "true", "i=0; while [ $i -lt 2000 ]; do echo $i >$i; i=$((i + 1)); done; sync -f ."},
+      {"write", "256 MiB written and synced", "true", "dd if=/dev/zero of=big bs=1M count=256 conv=fsync status=none"},
+      {"git-status", "git status of 5,000 files", "git init -q .; for i in $(seq 50); do mkdir $i; for j in $(seq 100); do echo $j >$i/$j; done; done; git add -A; git status >/dev/null",
+       "git status >/dev/null"},
+  };
+  for (const auto& job : jobs) {
+    const std::string script = fmt::format("{}{}{}{}{}", kBegin, job.prepare, kStart, job.work, kEnd);
+    Figure inside{fmt::format("disk:{}", job.name), fmt::format("{}, inside", job.meaning), {}};
+    Figure here{fmt::format("host:{}", job.name), fmt::format("{}, on this host", job.meaning), {}};
+    for (int i = 0; i < 3; ++i) {
+      TRY_ASSIGN(const std::string in, run_inside(bench.context_, sandbox, {"/bin/sh", "-c", script}));
+      TRY_ASSIGN(const std::string out, sys::run_ok({.program = "/bin/sh", .args = {"-c", script}, .environment = bench.context_.environment}, {}, {.timeout = std::chrono::minutes(10)}));
+      for (const auto& [figure, text] : {std::pair{&inside, &in}, {&here, &out}}) {
+        const auto nanoseconds = parse_u64(trim(*text));
+        if (!nanoseconds) return fail(ErrorKind::kFailed, "a measuring script said: " + printable(*text, 100));
+        figure->seconds.push_back(static_cast<double>(*nanoseconds) / 1e9);
+      }
+    }
+    bench.add(std::move(inside));
+    bench.add(std::move(here));
+  }
+  return {};
+}
+
+// Asleep and awake again. Left out, with a word, while others use the machine.
+Result<> measure_sleep(Bench& bench, const std::string& name) {
+  Context& context = bench.context_;
+  Figure suspend{"suspend", "locki vm suspend", {}}, wake{"wake", "locki x NAME -- true, the machine asleep", {}};
+  for (int i = 0; i < 5; ++i) {
+    auto begun = Clock::now();
+    auto asleep = context.call("vm.suspend", {});
+    if (!asleep && asleep.error().kind() == ErrorKind::kConflict) return context.note("sleep is not measured: " + asleep.error().describe()), Result<>{};
+    if (!asleep) return fail(std::move(asleep).error());
+    suspend.seconds.push_back(seconds_since(begun));
+    begun = Clock::now();
+    const sys::ProcessSpec spec{.program = context.installation.program.native(), .args = {"x", name, "--", "true"}, .environment = context.environment, .directory = context.cwd};
+    TRY(sys::run_ok(spec, {}, {.timeout = std::chrono::minutes(10)}));
+    wake.seconds.push_back(seconds_since(begun));
+    // The mirrors come back in the background.
+    std::this_thread::sleep_for(std::chrono::seconds(5));
+  }
+  bench.add(std::move(suspend));
+  bench.add(std::move(wake));
+  return {};
+}
+
 // What the daemon noted when it happened: the phases of the last cold start.
 void add_phases(Bench& bench) {
   auto text = sys::read_file(bench.context_.paths.state / "phases.jsonl", 16 << 20);
@@ -156,6 +210,9 @@ Result<int> run(Context& context, const Arguments& arguments) {
   Bench bench(context, 10);
   TRY(measure_commands(bench, name));
   TRY(measure_mirror(bench, opened.sandbox));
+  TRY(measure_disk(bench, opened.sandbox));
+  opened.daemon.reset();  // the session that keeps the machine awake
+  TRY(measure_sleep(bench, name));
   add_phases(bench);
 
   const std::string accelerator = printable(json::string_or(machine, "accelerator", "unknown"));
