@@ -56,6 +56,11 @@ bool Machine::running() {
   return status && status->state == vm::State::kRunning;
 }
 
+bool Machine::working() {
+  auto status = driver_->status();
+  return status && status->state == vm::State::kRunning && !status->stands_still;
+}
+
 bool Machine::asleep() {
   auto status = driver_->status();
   return status && status->state == vm::State::kSuspended;
@@ -145,7 +150,9 @@ Result<> Machine::provision_once(const Config&, const ProgressSink& progress) {
 
 Result<> Machine::ensure(const Config& config, const ProgressSink& progress) {
   const std::scoped_lock lock(mutex_);
-  const bool runs = running();
+  TRY_ASSIGN(const vm::Status now, driver_->status());
+  const bool runs = now.state == vm::State::kRunning;
+  if (runs && now.stands_still) TRY(driver_->go_on());
   if (runs && ready_) return {};
   if (!runs) {
     egress_.machine_ended();

@@ -41,6 +41,8 @@ class Machine {
   Result<> remove(const ProgressSink& progress);
   Result<json::object> status(const Config& config);
   bool running();
+  // Running, and not standing still because the host's disk is full: ensure() would have something to do.
+  bool working();
   bool asleep();
   // Told once: the last ensure() woke a machine that slept, with whatever runs in it.
   bool take_woken() { return woken_.exchange(false); }

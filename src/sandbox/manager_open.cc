@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 
 bool Manager::is_up(const std::string& id) {
   const std::string state = mirrors_.status(id).state;
-  return (state == "quiet" || state == "busy" || state == "closed") && machine_.running();
+  return (state == "quiet" || state == "busy" || state == "closed") && machine_.working();
 }
 
 ContainerSetup Manager::container_setup(const Record& record, const Config& config, const ProgressSink& progress) {

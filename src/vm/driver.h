@@ -90,6 +90,7 @@ struct Status {
   std::uint64_t memory_in_use = 0;     // bytes that the VMM process holds
   std::chrono::seconds uptime{0};
   std::string files_id;                // VmFiles::id it was started with
+  bool stands_still = false;           // its disk could not be written: go_on()
   std::string problem;                 // why the guest does not run although the VMM does (host disk full, …); empty when it does
   // Only while suspended:
   std::uint64_t suspended_bytes = 0;   // that the memory image holds on the host's disk
@@ -131,6 +132,8 @@ class VmDriver {
   virtual Result<bool> adopt() = 0;
 
   virtual Result<Status> status() = 0;
+  // Lets a guest go on that stands still because its disk could not be written (Status::problem). kNoSpace while the host's disk is still full.
+  virtual Result<> go_on() = 0;
   // An error when the machine has ended: how, with the last lines of the VMM's messages and of the guest's console, printable.
   virtual Result<> alive() = 0;
   // A descriptor that becomes readable when the machine has ended, to wait on (the caller's own copy). kUnavailable when not running.

@@ -100,7 +100,7 @@ def killed_at_every_step_of_suspend(world):
     worktree = world.sandbox("t1")
     for point in ("vm.saved", "vm.ended", "vm.kept"):
         begin(world, point)
-        world.sh("t1", f"echo {point} > step.txt; git add step.txt; git commit -q -m 'at {point}'")
+        world.sh("t1", f"echo {point} > step.txt; git add step.txt; git commit -q --allow-empty -m 'at {point}'")
         world.sync("t1")
         ran = with_fault(world, point, "vm", "suspend")
         expect(ran.status != 0, f"{point}: suspend succeeded, so the daemon was not killed")
@@ -109,7 +109,7 @@ def killed_at_every_step_of_suspend(world):
         equal(lives(world, point), point != "vm.ended", f"what ran inside, after a kill at {point}")
         world.sync("t1")
         equal((worktree / "step.txt").read_text(), f"{point}\n", f"{point}: on the host")
-        equal(world.sh("t1", "cat step.txt; git log -1 --format=%s; git status --porcelain"), f"{point}\nat {point}\n", f"{point}: inside")
+        equal(world.sh("t1", "cat step.txt; git log -1 --format=%s; git status --porcelain step.txt"), f"{point}\nat {point}\n", f"{point}: inside")
 
 
 @check
@@ -117,7 +117,7 @@ def killed_at_every_step_of_resume(world):
     worktree = world.sandbox("t1")
     for point in ("vm.taken", "vm.waiting", "vm.loaded"):
         begin(world, point)
-        world.sh("t1", f"echo {point} > step.txt; git add step.txt; git commit -q -m 'resume {point}'")
+        world.sh("t1", f"echo {point} > step.txt; git add step.txt; git commit -q --allow-empty -m 'resume {point}'")
         world.sync("t1")
         world.run("vm", "suspend", timeout=120).ok("locki vm suspend")
         ran = with_fault(world, point, "vm", "start")
@@ -127,7 +127,7 @@ def killed_at_every_step_of_resume(world):
         equal(lives(world, point), point == "vm.loaded", f"what ran inside, after a kill at {point}")
         world.sync("t1")
         equal((worktree / "step.txt").read_text(), f"{point}\n", f"{point}: on the host")
-        equal(world.sh("t1", "cat step.txt; git log -1 --format=%s; git status --porcelain"), f"{point}\nresume {point}\n", f"{point}: inside")
+        equal(world.sh("t1", "cat step.txt; git log -1 --format=%s; git status --porcelain step.txt"), f"{point}\nresume {point}\n", f"{point}: inside")
 
 
 @check

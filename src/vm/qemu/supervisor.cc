@@ -125,6 +125,7 @@ class QemuDriver final : public VmDriver {
   Result<> kill() override;
   Result<bool> adopt() override;
   Result<Status> status() override;
+  Result<> go_on() override;
   Result<> alive() override;
   Result<sys::Fd> exit_event() override;
   Result<sys::Fd> connect(std::uint16_t guest_port) override { return broker_connect(run() / "broker.sock", guest_port); }
@@ -462,11 +463,24 @@ Result<Status> QemuDriver::status() {
   const auto* object = answer ? answer->if_object() : nullptr;
   const std::string run_state = object != nullptr ? json::string_or(*object, "status") : "";
   if (run_state == "io-error") {
+    status.stands_still = true;
     status.problem = "it is paused: its disk cannot be written, is the host's file system full?";
   } else if (run_state != "running") {
     status.problem = object != nullptr ? "QEMU says: " + printable(run_state, 40) : "QEMU does not answer";
   }
   return status;
+}
+
+Result<> QemuDriver::go_on() {
+  const std::lock_guard operation(operation_);
+  constexpr std::uint64_t kLeast = 512ULL << 20;
+  TRY_ASSIGN(const std::uint64_t free, sys::free_space(places_.state));
+  if (free < kLeast) {
+    return fail(ErrorKind::kNoSpace, fmt::format("the virtual machine stands still: its disk cannot grow, {} are free on the host", human_bytes(free)),
+                "free some space on the file system of " + printable(places_.state.native()) + "; it goes on then, and nothing is lost");
+  }
+  TRY(qmp("cont", milliseconds(5000)));
+  return {};
 }
 
 Result<> QemuDriver::alive() {
