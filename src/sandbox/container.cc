@@ -4,6 +4,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <utility>
+
 #include "base/log.h"
 #include "git/pack.h"
 #include "sandbox/agent_store.h"
@@ -59,21 +61,15 @@ Result<bool> ensure_container(incus::Client& client, const Record& record, const
   if (!exists) {
     Phase phase(progress, "container", "Creating the container");
     const auto wanted = container_definition(record, setup.limits, setup.image_alias);
-    auto created = client.create_instance(wanted);
-    for (int attempt = 0; attempt < 3 && !created && missed_its_deadline(created.error()); ++attempt) {
-      log::warning("creating {} again: {}", record.instance, created.error().describe());
-      TRY(remove_container(client, record.instance));  // what the attempt left
-      created = client.create_instance(wanted);
-    }
+    bool again = false;
+    auto created = patiently("creating " + record.instance, [&]() -> Result<> {
+      if (std::exchange(again, true)) TRY(remove_container(client, record.instance));  // what the attempt left
+      return client.create_instance(wanted);
+    });
     TRY(context(std::move(created), "while creating the container"));
   }
   Phase phase(progress, "container.start", "Starting the container");
-  auto started = client.start(record.instance);
-  for (int attempt = 0; attempt < 3 && !started && missed_its_deadline(started.error()); ++attempt) {
-    log::warning("starting {} again: {}", record.instance, started.error().describe());
-    started = client.start(record.instance);
-  }
-  TRY(context(std::move(started), "while starting the container"));
+  TRY(context(patiently("starting " + record.instance, [&] { return client.start(record.instance); }), "while starting the container"));
   TRY(prepare(client, record, setup));
   return !exists;
 }
@@ -114,13 +110,21 @@ Result<> clone_inside(incus::Client& client, const Record& record, const git::Re
   return {};
 }
 
-Result<> remove_container(incus::Client& client, const std::string& instance) {
+namespace {
+
+Result<> remove_once(incus::Client& client, const std::string& instance) {
   TRY_ASSIGN(const bool exists, client.instance_exists(instance));
   if (!exists) return {};
   TRY(client.stop(instance, true));
   auto gone = client.delete_instance(instance);
   if (!gone && gone.error().kind() != ErrorKind::kNotFound) return fail(std::move(gone).error());
   return {};
+}
+
+}  // namespace
+
+Result<> remove_container(incus::Client& client, const std::string& instance) {
+  return patiently("removing " + instance, [&] { return remove_once(client, instance); });
 }
 
 }  // namespace locki::sandbox

@@ -139,12 +139,7 @@ Result<> Machine::wait_for_incus(const ProgressSink& progress) {
 
 Result<> Machine::provision_once(const Config&, const ProgressSink& progress) {
   TRY_ASSIGN(auto client, incus());
-  auto provisioned = provision(*client, roots_->image, progress);
-  for (int attempt = 0; attempt < 3 && !provisioned && missed_its_deadline(provisioned.error()); ++attempt) {
-    log::warning("provisioning again: {}", provisioned.error().describe());
-    provisioned = provision(*client, roots_->image, progress);
-  }
-  TRY(std::move(provisioned));
+  TRY(patiently("provisioning", [&] { return provision(*client, roots_->image, progress); }));
   return context(ensure_agent_store(*client), "while making the agent store");
 }
 

@@ -179,7 +179,7 @@ class Manager {
   std::map<std::string, std::unique_ptr<std::mutex>> locks_;
   std::map<std::string, std::size_t> sessions_;
   std::mutex create_mutex_;  // one branch and worktree at a time: git's own locks are per file
-  // One container is made and started at a time: under emulation several at once make Incus' database miss its own ten seconds.
+  // One container is made, started and removed at a time: under emulation several at once make Incus' database miss its own ten seconds.
   std::mutex containers_mutex_;
   bool swept_ = false;
   ScreenWatch screens_;

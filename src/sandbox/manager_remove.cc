@@ -46,6 +46,7 @@ Result<> Manager::remove_parts(const Record& record, const RemoveRequest& reques
   mirrors_.stop(record.id, std::chrono::milliseconds(0));
   if (machine_.running()) {
     // A machine that does not answer keeps the container; sweep() finds it later.
+    const std::scoped_lock one(containers_mutex_);
     if (auto client = machine_.incus()) TRY(remove_container(**client, record.instance));
   }
   machine_.egress().dismiss(record);

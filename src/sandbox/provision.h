@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <string>
 
+#include "base/log.h"
 #include "base/progress.h"
 #include "incus/client.h"
 
@@ -27,6 +28,16 @@ incus::Config network_config(const std::string& address);  // for the instance's
 
 // On a machine that is short of everything, Incus' own database misses its ten seconds: the work is sound, and may be asked for again.
 bool missed_its_deadline(const Error& error);
+// Does it, and again for that reason, three more times at most.
+template <typename Once>
+auto patiently(std::string_view what, const Once& once) {
+  auto done = once();
+  for (int attempt = 0; attempt < 3 && !done && missed_its_deadline(done.error()); ++attempt) {
+    log::warning("{} again: {}", what, done.error().describe());
+    done = once();
+  }
+  return done;
+}
 
 struct ImageFiles {
   std::filesystem::path metadata;  // a tarball with metadata.yaml
