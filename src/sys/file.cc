@@ -5,6 +5,7 @@
 #include <linux/fs.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -100,6 +101,22 @@ Result<> rename_file(const fs::path& from, const fs::path& to) {
   return {};
 }
 
+namespace {
+
+// Between two file systems copy_file_range(2) may refuse (EXDEV, and others by kernel and file system); `across` is set then.
+ssize_t copy_some(int in, int out, off_t& position, std::size_t size, bool& across) {
+  if (!across) {
+    off_t out_position = position;
+    const ssize_t n = ::copy_file_range(in, &position, out, &out_position, size, 0);
+    if (n >= 0 || (errno != EXDEV && errno != EINVAL && errno != EOPNOTSUPP && errno != ENOSYS)) return n;
+    across = true;
+  }
+  if (::lseek(out, position, SEEK_SET) < 0) return -1;
+  return ::sendfile(out, in, &position, size);
+}
+
+}  // namespace
+
 Result<> copy_sparse(const fs::path& from, const fs::path& to) {
   TRY_ASSIGN(Fd in, open_file(from, O_RDONLY));
   ::unlink(to.c_str());
@@ -109,6 +126,7 @@ Result<> copy_sparse(const fs::path& from, const fs::path& to) {
   if (::fstat(in.get(), &st) != 0) return fail_errno(errno, "cannot stat " + printable(from.native()));
   if (::ftruncate(out.get(), st.st_size) != 0) return fail_errno(errno, "cannot size " + printable(to.native()));
   off_t position = 0;
+  bool across = false;
   while (position < st.st_size) {
     off_t data = ::lseek(in.get(), position, SEEK_DATA);
     if (data < 0) {
@@ -117,8 +135,7 @@ Result<> copy_sparse(const fs::path& from, const fs::path& to) {
     }
     const off_t end = ::lseek(in.get(), data, SEEK_HOLE);
     while (data < end) {
-      off_t out_position = data;
-      const ssize_t n = ::copy_file_range(in.get(), &data, out.get(), &out_position, static_cast<std::size_t>(end - data), 0);
+      const ssize_t n = copy_some(in.get(), out.get(), data, static_cast<std::size_t>(end - data), across);
       if (n < 0 && errno == EINTR) continue;
       if (n <= 0) return fail_errno(n == 0 ? EIO : errno, "cannot copy " + printable(from.native()));
     }
