@@ -75,13 +75,14 @@ Result<Client> Client::connect(const sys::Paths& paths, const sys::Installation&
   for (int attempt = 0; attempt < 40; ++attempt) {
     if (auto client = connect_existing(paths)) {
       const auto pong = client->call("ping", {});
-      // One that dies at this moment: the next attempt starts another.
-      if (!pong && client->lost()) continue;
-      if (!pong) return fail(pong.error());
-      if (json::string_or(pong->result, "build") == build_id()) return client;
-      // A daemon of another build: it leaves when nobody uses it; while somebody does, we keep to it.
-      TRY_ASSIGN(Reply leaving, client->call("daemon.leave", {}));
-      if (!json::bool_or(leaving.result, "leaving")) return client;
+      if (pong && json::string_or(pong->result, "build") == build_id()) return client;
+      // One that dies at this moment is waited for, like one that leaves: a later attempt starts another.
+      if (!pong && !client->lost()) return fail(pong.error());
+      if (pong) {
+        // A daemon of another build: it leaves when nobody uses it; while somebody does, we keep to it.
+        TRY_ASSIGN(Reply leaving, client->call("daemon.leave", {}));
+        if (!json::bool_or(leaving.result, "leaving")) return client;
+      }
     } else {
       auto started = start_daemon(paths, installation);
       if (started) continue;
