@@ -60,14 +60,13 @@ class RealServices : public Services {
     TRY_ASSIGN(tls.client_key_pem, sys::read_file(sandbox.client_key, 1 << 20));
     TRY_ASSIGN(tls.pinned_server_cert_pem, sys::read_file(sandbox.server_cert, 1 << 20));
     // The daemon hands out connected streams, one a call; it never sees what goes over them.
-    const auto connect = [this]() -> Result<sys::Fd> {
-      TRY_ASSIGN(auto client, daemon::Client::connect(paths_, installation_));
-      DaemonCaller caller(std::move(client), [this] { return daemon::Client::connect(paths_, installation_); });
-      TRY_ASSIGN(auto reply, caller.call("incus.connect", {}, {}));
+    const auto connect_incus = [this]() -> Result<sys::Fd> {
+      TRY_ASSIGN(const auto daemon, this->connect());
+      TRY_ASSIGN(auto reply, daemon->call("incus.connect", {}, {}));
       if (reply.fds.size() != 1) return fail(ErrorKind::kProtocol, "the daemon did not hand over a connection to the virtual machine");
       return std::move(reply.fds.front());
     };
-    TRY_ASSIGN(auto client, incus::Client::make(tls, connect));
+    TRY_ASSIGN(auto client, incus::Client::make(tls, connect_incus));
     return std::make_unique<IncusExecution>(std::move(client));
   }
   Result<std::optional<std::size_t>> pick(const std::string& prompt, const std::vector<term::PickerItem>& items) override {
