@@ -137,7 +137,7 @@ Result<> Machine::wait_for_incus(const ProgressSink& progress) {
   return {};
 }
 
-Result<> Machine::provision_once(const Config&, const ProgressSink& progress) {
+Result<> Machine::provision_once(const ProgressSink& progress) {
   TRY_ASSIGN(auto client, incus());
   TRY(patiently("provisioning", [&] { return provision(*client, roots_->image, progress); }));
   return context(ensure_agent_store(*client), "while making the agent store");
@@ -158,7 +158,7 @@ Result<> Machine::ensure(const Config& config, const ProgressSink& progress) {
   }
   TRY(egress_.open(*driver_, config));
   TRY(wait_for_incus(progress));
-  if (!resumed_) TRY(provision_once(config, progress));
+  if (!resumed_) TRY(provision_once(progress));
   ready_ = true;
   return {};
 }

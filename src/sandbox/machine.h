@@ -71,7 +71,7 @@ class Machine {
  private:
   Result<> boot(const Config& config, const ProgressSink& progress);
   Result<> wait_for_incus(const ProgressSink& progress);
-  Result<> provision_once(const Config& config, const ProgressSink& progress);
+  Result<> provision_once(const ProgressSink& progress);
   Result<net::Identity> identity(std::string_view name);
   std::filesystem::path data_disk() const;
 

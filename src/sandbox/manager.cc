@@ -270,7 +270,8 @@ Result<json::array> Manager::agents() const {
 Result<> Manager::update_agent(const std::string& name, const ProgressSink& progress) {
   TRY_ASSIGN(const agents::Agent* agent, agents_.get(name));
   TRY_ASSIGN(const Config config, this->config());
-  TRY(machine_.ensure(config, progress));
+  const std::shared_lock awake(life_);
+  TRY(ensure_machine(config, progress));
   return machine_.ensure_agent(*agent, config, true, progress);
 }
 
@@ -309,8 +310,8 @@ Result<> Manager::ensure_machine(const Config& config, const ProgressSink& progr
     if (!record.cloned) continue;
     if (auto admitted = machine_.egress().admit(record, config); !admitted) log::warning("{}", admitted.error().describe());
   }
-  // The daemon ends without waiting for its threads: all that they do survives being cut anywhere.
-  // Looking for what was left behind can wait as well.
+  // Everything else, also looking for what was left behind, can wait. The daemon ends without waiting for its threads: all that they do
+  // survives being cut anywhere.
   {
     const std::scoped_lock guard(mutex_);
     swept_ = true;

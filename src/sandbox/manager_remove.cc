@@ -68,6 +68,7 @@ Result<> Manager::remove_parts(const Record& record, const RemoveRequest& reques
 
 Result<Record> Manager::remove(const RemoveRequest& request, const ProgressSink& progress) {
   TRY_ASSIGN(Record record, find(request.where));
+  const std::shared_lock awake(life_);
   const auto held = lock(record.id);
   if (!request.force) {
     std::size_t open = 0;
