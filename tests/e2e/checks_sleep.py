@@ -94,40 +94,36 @@ def with_fault(world, point, *command):
         del world.env["LOCKI_FAULT"]
 
 
+def survives_a_kill(world, point, command, running, asleep_before=False):
+    """The daemon dies at that point of `locki vm COMMAND`; the next command repairs. `running`: what ran inside is still there."""
+    worktree = world.sandbox("t1")
+    begin(world, point)
+    world.sh("t1", f"echo {point} > step.txt; git add step.txt; git commit -q --allow-empty -m 'at {point}'")
+    world.sync("t1")
+    if asleep_before:
+        world.run("vm", "suspend", timeout=120).ok("locki vm suspend")
+    ran = with_fault(world, point, "vm", command)
+    expect("connection was closed" in ran.errors, f"{point}: the daemon was not killed: {ran.status} {ran.errors!r}")
+    world.x("t1", "true", timeout=600).ok(f"the command after a kill at {point}")
+    equal(lives(world, point), running, f"what ran inside, after a kill at {point}")
+    world.sync("t1")
+    equal((worktree / "step.txt").read_text(), f"{point}\n", f"{point}: on the host")
+    equal(world.sh("t1", "cat step.txt; git log -1 --format=%s; git status --porcelain step.txt"), f"{point}\nat {point}\n", f"{point}: inside")
+
+
 @check
 def killed_at_every_step_of_suspend(world):
     """Never a memory image on a newer disk: it goes on, sleeps, or boots; and no file of the worktree or commit is lost."""
-    worktree = world.sandbox("t1")
-    for point in ("vm.saved", "vm.ended", "vm.kept"):
-        begin(world, point)
-        world.sh("t1", f"echo {point} > step.txt; git add step.txt; git commit -q --allow-empty -m 'at {point}'")
-        world.sync("t1")
-        ran = with_fault(world, point, "vm", "suspend")
-        expect(ran.status != 0, f"{point}: suspend succeeded, so the daemon was not killed")
-        world.x("t1", "true", timeout=600).ok(f"the command after a kill at {point}")
-        # Saved, but not ended: it runs on. Ended without a valid image: it boots. Kept: it wakes.
-        equal(lives(world, point), point != "vm.ended", f"what ran inside, after a kill at {point}")
-        world.sync("t1")
-        equal((worktree / "step.txt").read_text(), f"{point}\n", f"{point}: on the host")
-        equal(world.sh("t1", "cat step.txt; git log -1 --format=%s; git status --porcelain step.txt"), f"{point}\nat {point}\n", f"{point}: inside")
+    # Saved, but not ended: it runs on. Ended without a valid image: it boots. Kept: it wakes.
+    for point, running in (("vm.saved", True), ("vm.ended", False), ("vm.kept", True)):
+        survives_a_kill(world, point, "suspend", running)
 
 
 @check
 def killed_at_every_step_of_resume(world):
-    worktree = world.sandbox("t1")
-    for point in ("vm.taken", "vm.waiting", "vm.loaded"):
-        begin(world, point)
-        world.sh("t1", f"echo {point} > step.txt; git add step.txt; git commit -q --allow-empty -m 'resume {point}'")
-        world.sync("t1")
-        world.run("vm", "suspend", timeout=120).ok("locki vm suspend")
-        ran = with_fault(world, point, "vm", "start")
-        expect("connection was closed" in ran.errors, f"{point}: the daemon was not killed: {ran.status} {ran.errors!r}")
-        world.x("t1", "true", timeout=600).ok(f"the command after a kill at {point}")
-        # Loaded, but not yet let go: the next daemon lets it go. Before that its memory is lost, and it boots.
-        equal(lives(world, point), point == "vm.loaded", f"what ran inside, after a kill at {point}")
-        world.sync("t1")
-        equal((worktree / "step.txt").read_text(), f"{point}\n", f"{point}: on the host")
-        equal(world.sh("t1", "cat step.txt; git log -1 --format=%s; git status --porcelain step.txt"), f"{point}\nresume {point}\n", f"{point}: inside")
+    # Loaded, but not yet let go: the next daemon lets it go. Before that its memory is lost, and it boots.
+    for point, running in (("vm.taken", False), ("vm.waiting", False), ("vm.loaded", True)):
+        survives_a_kill(world, point, "start", running, asleep_before=True)
 
 
 @check
