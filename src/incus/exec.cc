@@ -5,14 +5,28 @@
 
 namespace locki::incus {
 
+namespace {
+
+// On a machine that was just woken, or is very busy, incusd may give a command up before its connections are made.
+Result<ExecResult> run_session(Client::Impl& client, ExecControl& control, const ExecRequest& request, const ExecStreams& streams, std::string_view instance,
+                               std::chrono::milliseconds timeout) {
+  constexpr int kAttempts = 3;
+  for (int attempt = 1;; ++attempt) {
+    ExecSession session(client, control.impl(), request, streams);
+    auto ended = session.run(instance, timeout);
+    if (ended || !session.forgotten() || attempt == kAttempts) return ended;
+  }
+}
+
+}  // namespace
+
 Result<ExecResult> Client::exec(std::string_view instance, const ExecRequest& request, ExecIo io, ExecControl& control) {
   if (request.argv.empty()) return fail(ErrorKind::kUsage, "no command given");
   ExecStreams streams;
   streams.in = io.in;
   streams.out.fd = io.out;
   streams.err.fd = io.err;
-  ExecSession session(*impl_, control.impl(), request, streams);
-  return session.run(instance, std::chrono::milliseconds(0));
+  return run_session(*impl_, control, request, streams, instance, std::chrono::milliseconds(0));
 }
 
 Result<RunResult> Client::run(std::string_view instance, std::vector<std::string> argv, const RunOptions& options) {
@@ -26,8 +40,7 @@ Result<RunResult> Client::run(std::string_view instance, std::vector<std::string
   streams.out = {.text = &result.out, .limit = options.max_output};
   streams.err = {.text = &result.err, .limit = options.max_output};
   ExecControl control;
-  ExecSession session(*impl_, control.impl(), request, streams);
-  TRY_ASSIGN(const ExecResult ended, context(session.run(instance, options.timeout), "while running " + printable(program) + " in " + printable(instance)));
+  TRY_ASSIGN(const ExecResult ended, context(run_session(*impl_, control, request, streams, instance, options.timeout), "while running " + printable(program) + " in " + printable(instance)));
   result.status = ended.status;
   return result;
 }

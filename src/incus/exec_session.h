@@ -32,6 +32,8 @@ class ExecSession {
 
   // timeout 0: none
   Result<ExecResult> run(std::string_view instance, std::chrono::milliseconds timeout);
+  // After run() failed: incusd had forgotten the operation before all its connections were there, so its command never began.
+  bool forgotten() const { return failure_ && failure_->kind() == ErrorKind::kNotFound && !running_; }
 
  private:
   // One of the operation's WebSockets.

@@ -117,7 +117,8 @@ struct WebSocket::Impl : std::enable_shared_from_this<WebSocket::Impl> {
     stream.async_handshake(response, "incus", target, [self = shared_from_this(), done = std::move(done)](const error_code& error) {
       if (self->closed) return;
       if (error == websocket::error::upgrade_declined) {
-        return done(fail(ErrorKind::kFailed, "the server refused the connection with status " + std::to_string(self->response.result_int())));
+        const bool gone = self->response.result() == beast::http::status::not_found;
+        return done(fail(gone ? ErrorKind::kNotFound : ErrorKind::kFailed, "the server refused the connection with status " + std::to_string(self->response.result_int())));
       }
       if (error) return done(fail(connection_error("the WebSocket could not be opened", error)));
       self->opened = true;

@@ -126,6 +126,7 @@ def same_new_at_once(world):
 
 @check
 def remove_during_exec(world):
+    world.sandbox("t1")
     world.sandbox("same")
     busy = world.begin("x", "same", "--", "sh", "-c", "echo ready; sleep 600", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
     equal(busy.stdout.readline(), b"ready\n", "the command runs")

@@ -73,7 +73,8 @@ class FakeExec {
       sockets_[secret] = &socket;
       if (++connected_ == wanted_) start();
       changed_.notify_all();
-      changed_.wait(lock, [&] { return connected_ >= wanted_; });
+      // incusd waits 10 s.
+      if (!changed_.wait_for(lock, std::chrono::seconds(2), [&] { return connected_ >= wanted_; })) return;
     }
     socket.send(WsPeer::kPing, "keepalive");
     if (secret == "sc") serve_control(socket);

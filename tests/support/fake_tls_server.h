@@ -229,6 +229,7 @@ class FakeTlsServer {
   net::Identity server, client;
   OnRequest on_request;
   OnWebSocket on_websocket;
+  std::atomic<int> websockets_declined = 0;  // so many are answered with 404 first
   std::atomic<int> connections = 0, resumed = 0, requests = 0;
 
  private:
@@ -254,6 +255,7 @@ class FakeTlsServer {
     ++requests;
     HttpRequest request = parse(*head);
     if (auto key = request.headers.find("sec-websocket-key"); key != request.headers.end()) {
+      if (websockets_declined.fetch_sub(1) > 0) return peer.write("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n") && false;
       std::uint8_t digest[20];
       const std::string text = key->second + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
       EVP_Digest(text.data(), text.size(), digest, nullptr, EVP_sha1(), nullptr);

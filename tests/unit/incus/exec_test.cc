@@ -330,6 +330,16 @@ TEST_F(Exec, AnUnknownInstanceIsNotFound) {
   EXPECT_EQ(client_.run("nothere", {"/bin/true"}, options()).error().kind(), ErrorKind::kNotFound);
 }
 
+// incusd forgets a command whose connections do not come in time, without having begun it.
+TEST_F(Exec, AForgottenCommandIsAskedForAgain) {
+  fake_.tls.websockets_declined = 1;
+  const auto result = client_.run("box", {"/bin/sh", "-c", "echo once"}, options());
+  ASSERT_TRUE(result) << result.error().describe();
+  EXPECT_EQ(result->out, "once\n");
+  fake_.tls.websockets_declined = 100;
+  EXPECT_FALSE(client_.run("box", {"/bin/true"}, options()));
+}
+
 // A frame that announces an absurd size costs no memory: it is read in pieces.
 TEST_F(Exec, AHugeFrameIsTakenInPieces) {
   fake_.on("POST /1.0/instances/box/exec", test::async_answer("e0", R"({"fds":{"0":"s0","1":"s1","2":"s2","control":"sc"}})"));
