@@ -88,7 +88,7 @@ Result<Reply> leave(const Call& call) {
 
 Result<Reply> vm_delete(const Call& call) {
   if (!call.flag("force")) TRY(call.manager.nothing_to_lose(call.progress));
-  return reply(call.manager.delete_machine(call.progress));
+  return reply(call.manager.delete_machine(!call.flag("golden"), call.progress));
 }
 
 using Handler = std::function<Result<Reply>(const Call&)>;

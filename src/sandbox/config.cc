@@ -82,6 +82,7 @@ class Reader {
     if (node == nullptr) return;
     const auto* array = node->as_array();
     if (array == nullptr) return wrong(*node, fmt::format("\"{}{}\" must be a list of strings", name_, key));
+    into.clear();
     for (const auto& item : *array) {
       const auto value = item.value_exact<std::string>();
       if (!value) return wrong(item, fmt::format("\"{}{}\" must be a list of strings", name_, key));
@@ -200,6 +201,7 @@ Result<Config> parse_config(std::string_view text, std::string_view shown_name, 
       vm.size("disk", config.vm.disk_bytes, 8 * kGiB);
       vm.text("accelerator", config.vm.accelerator, {"auto", "kvm", "tcg"});
       vm.duration("idle", config.vm.idle);
+      vm.list("agents", config.vm.agents);
     }
     config.defaults = {config.vm.cpus, config.vm.memory_bytes * 3 / 4, config.vm.disk_bytes / 2, 8192};
     config.ceiling = {config.vm.cpus, config.vm.memory_bytes, config.vm.disk_bytes, 65536};

@@ -29,6 +29,7 @@ struct Config {
     std::string accelerator = "auto";  // auto | kvm | tcg
     // Idle for that long, the machine is put to sleep ("30m", "2h", "90s", "never"); nothing means never.
     std::optional<std::chrono::seconds> idle{std::chrono::minutes(30)};
+    std::vector<std::string> agents{"claude"};  // that `vm build` puts into the golden state
   } vm;
   Limits defaults;  // of a sandbox
   Limits ceiling;   // what a repository's locki.toml may ask for at most; default: the VM's size

@@ -71,10 +71,20 @@ bool Machine::exists() const {
   return fs::exists(data_disk(), error);
 }
 
-Result<> Machine::build(const Config& config, const ProgressSink& progress) {
+Result<> Machine::build(const Config& config, const std::vector<const agents::Agent*>& agents, const ProgressSink& progress) {
   const std::scoped_lock lock(mutex_);
   TRY_ASSIGN(roots_, ensure_roots(paths_, installation_, config, progress));
-  return {};
+  if (running() || exists()) return {};
+  TRY(bring_up(config, progress));
+  if (!golden_) return keep_golden(agents, progress);
+  // There was one that fits. What it may lack is put in.
+  TRY_ASSIGN(auto client, incus());
+  TRY_ASSIGN(const auto installed, installed_agents(*client));
+  const bool complete = std::all_of(agents.begin(), agents.end(), [&](const auto* agent) { return installed.contains(agent->name); });
+  if (!complete) return keep_golden(agents, progress);
+  forget_client();
+  TRY(driver_->kill());
+  return sys::remove_tree(data_disk());
 }
 
 Result<> Machine::boot(const Config& config, const ProgressSink& progress) {
@@ -87,7 +97,7 @@ Result<> Machine::boot(const Config& config, const ProgressSink& progress) {
   spec.memory_mib = config.vm.memory_bytes >> 20;
   spec.data_disk = data_disk();
   spec.data_disk_size = config.vm.disk_bytes;
-  spec.golden_data_disk = roots_->seed;
+  spec.seed_disk = roots_->seed;
   spec.credentials = {{"locki.client.crt", client_identity.certificate_pem},
                       {"locki.server.crt", server_identity.certificate_pem},
                       {"locki.server.key", server_identity.key_pem}};
@@ -97,7 +107,8 @@ Result<> Machine::boot(const Config& config, const ProgressSink& progress) {
   if (!started.gave_up.empty()) {
     report(progress, {ProgressEvent::Kind::kWarning, "vm.resume", "the suspended machine is started anew, without what ran in it: " + printable(started.gave_up), std::nullopt});
   }
-  woken_ = started.resumed;
+  golden_ = started.golden;
+  woken_ = started.resumed && !started.golden;
   resumed_ = started.resumed && started.label == provision_id(roots_->image);
   auto status = driver_->status();
   if (!started.resumed && status && !status->accelerator_note.empty()) {
@@ -143,13 +154,23 @@ Result<> Machine::provision_once(const ProgressSink& progress) {
   return context(ensure_agent_store(*client), "while making the agent store");
 }
 
-Result<> Machine::ensure(const Config& config, const ProgressSink& progress) {
+Result<> Machine::ensure(const Config& config, const agents::Agent* wanted, const ProgressSink& progress) {
   const std::scoped_lock lock(mutex_);
   TRY_ASSIGN(const vm::Status now, driver_->status());
   const bool runs = now.state == vm::State::kRunning;
   if (runs && now.stands_still) TRY(driver_->go_on());
   if (runs && ready_) return {};
-  if (!runs) {
+  const bool begins = !runs && !exists();
+  TRY(bring_up(config, progress));
+  if (!begins || golden_) return {};
+  std::vector<const agents::Agent*> agents;
+  if (wanted != nullptr) agents.push_back(wanted);
+  TRY(keep_golden(agents, progress));
+  return bring_up(config, progress);
+}
+
+Result<> Machine::bring_up(const Config& config, const ProgressSink& progress) {
+  if (!running()) {
     egress_.machine_ended();
     TRY(boot(config, progress));
   }
@@ -163,12 +184,30 @@ Result<> Machine::ensure(const Config& config, const ProgressSink& progress) {
   return {};
 }
 
+// Without it everything works, but slower the next time: only a machine that does not come back is an error.
+Result<> Machine::keep_golden(const std::vector<const agents::Agent*>& agents, const ProgressSink& progress) {
+  for (const auto* agent : agents) {
+    auto installed = incus().and_then([&](const auto& client) { return ensure_agent_installed(*client, *agent, builder_setup(), false, progress); });
+    if (!installed) {
+      report(progress, {ProgressEvent::Kind::kWarning, "vm.golden", fmt::format("{} is not in the golden state: {}", agent->title, installed.error().describe()), std::nullopt});
+    }
+  }
+  Phase phase(progress, "vm.golden", "Keeping the fresh machine for later");
+  auto kept = put_to_sleep().and_then([&] { return driver_->keep_golden(); });
+  if (!kept) report(progress, {ProgressEvent::Kind::kWarning, "vm.golden", "no golden state: " + kept.error().describe(), std::nullopt});
+  return {};
+}
+
+void Machine::forget_client() {
+  ready_ = false;
+  std::atomic_store(&client_, std::shared_ptr<incus::Client>());
+}
+
 Result<> Machine::stop(const ProgressSink& progress) {
   const std::scoped_lock lock(mutex_);
   if (!running()) return {};
   Phase phase(progress, "vm.stop", "Stopping the virtual machine");
-  ready_ = false;
-  std::atomic_store(&client_, std::shared_ptr<incus::Client>());
+  forget_client();
   return driver_->stop(std::chrono::seconds(90));
 }
 
@@ -176,6 +215,10 @@ Result<> Machine::suspend(const ProgressSink& progress) {
   const std::scoped_lock lock(mutex_);
   if (!running()) return fail(ErrorKind::kUnavailable, "the virtual machine is not running");
   Phase phase(progress, "vm.suspend", "Putting the virtual machine to sleep");
+  return put_to_sleep();
+}
+
+Result<> Machine::put_to_sleep() {
   const std::string label = ready_ && roots_ ? provision_id(roots_->image) : "";
   const auto client = std::atomic_exchange(&client_, std::shared_ptr<incus::Client>());
   if (auto suspended = driver_->suspend(label); !suspended) {
@@ -186,13 +229,13 @@ Result<> Machine::suspend(const ProgressSink& progress) {
   return {};
 }
 
-Result<> Machine::remove(const ProgressSink& progress) {
+Result<> Machine::remove(bool keep_golden, const ProgressSink& progress) {
   const std::scoped_lock lock(mutex_);
   Phase phase(progress, "vm.delete", "Deleting the virtual machine");
-  ready_ = false;
-  std::atomic_store(&client_, std::shared_ptr<incus::Client>());
+  forget_client();
   TRY(driver_->kill());
   TRY(driver_->forget());
+  if (!keep_golden) TRY(driver_->forget_golden());
   return sys::remove_tree(data_disk());
 }
 
@@ -212,7 +255,8 @@ Activity Machine::activity() {
 Result<json::object> Machine::status(const Config& config) {
   TRY_ASSIGN(const vm::Status status, driver_->status());
   const bool runs = status.state == vm::State::kRunning;
-  json::object o{{"state", exists() || runs ? to_string(status.state) : "absent"},
+  const bool absent = status.state == vm::State::kBuilt && !exists();
+  json::object o{{"state", absent ? "absent" : to_string(status.state)},
                  {"accelerator", runs ? json::value(to_string(status.accelerator)) : json::value(nullptr)},
                  {"accelerator_note", status.accelerator_note},
                  {"pid", status.pid},
@@ -236,12 +280,13 @@ Result<std::string> Machine::image_alias() {
 }
 
 std::string Machine::trust_archive() {
-  std::string known;
-  {
-    const std::scoped_lock lock(mutex_);
-    if (!roots_) return "";
-    known = sys::read_file(roots_->image_certificates, 16 << 20).value_or("");
-  }
+  const std::scoped_lock lock(mutex_);
+  return trust_archive_locked();
+}
+
+std::string Machine::trust_archive_locked() {
+  if (!roots_) return "";
+  const std::string known = sys::read_file(roots_->image_certificates, 16 << 20).value_or("");
   const auto extra = certificates_missing_from(known, host_certificates());
   if (extra.empty()) return "";
   TarWriter tar;
@@ -255,16 +300,25 @@ std::string Machine::trust_archive() {
   return tar.finish();
 }
 
-Result<> Machine::ensure_agent(const agents::Agent& agent, const Config& config, bool renew, const ProgressSink& progress) {
+Result<> Machine::ensure_agent(const agents::Agent& agent, bool renew, const ProgressSink& progress) {
   const std::scoped_lock one_builder(agents_mutex_);
-  TRY_ASSIGN(auto client, incus());
   BuilderSetup setup;
-  TRY_ASSIGN(setup.image_alias, image_alias());
-  setup.archive = trust_archive();
+  {
+    const std::scoped_lock lock(mutex_);
+    if (!roots_) return fail(ErrorKind::kUnavailable, "the virtual machine is not running");
+    setup = builder_setup();
+  }
+  TRY_ASSIGN(auto client, incus());
+  return ensure_agent_installed(*client, agent, setup, renew, progress);
+}
+
+BuilderSetup Machine::builder_setup() {
+  BuilderSetup setup;
+  setup.image_alias = roots_->image.alias;
+  setup.archive = trust_archive_locked();
   if (setup.archive.empty()) setup.archive = TarWriter().finish();
   if (const char* registry = std::getenv("NPM_CONFIG_REGISTRY")) setup.environment["NPM_CONFIG_REGISTRY"] = registry;
-  (void)config;
-  return ensure_agent_installed(*client, agent, setup, renew, progress);
+  return setup;
 }
 
 }  // namespace locki::sandbox

@@ -14,6 +14,7 @@
 #include "base/progress.h"
 #include "incus/client.h"
 #include "net/identity.h"
+#include "sandbox/agent_store.h"
 #include "sandbox/config.h"
 #include "sandbox/egress.h"
 #include "sandbox/idle.h"
@@ -30,21 +31,22 @@ class Machine {
 
   // Takes over a machine that an earlier daemon left running.
   void adopt();
-  // Builds the roots; starts nothing.
-  Result<> build(const Config& config, const ProgressSink& progress);
-  // Running, incusd answers, everything in it is there. Cheap when it is so already.
-  Result<> ensure(const Config& config, const ProgressSink& progress);
+  // Builds the roots, and unless there is a machine already the golden state with these agents in it; leaves nothing running that did not.
+  Result<> build(const Config& config, const std::vector<const agents::Agent*>& agents, const ProgressSink& progress);
+  // Running, incusd answers, everything in it is there. Cheap when it is so already. A machine that begins here is kept as the golden state
+  // first, with the agent that is wanted (if any), so that the next beginning takes seconds.
+  Result<> ensure(const Config& config, const agents::Agent* wanted, const ProgressSink& progress);
   Result<> stop(const ProgressSink& progress);
   // Everything in it sleeps until the next ensure(). kUnavailable when it does not run.
   Result<> suspend(const ProgressSink& progress);
-  // The data disk too, and with it what every sandbox holds inside. The roots and the agent logins stay.
-  Result<> remove(const ProgressSink& progress);
+  // The data disk too, and with it what every sandbox holds inside. The roots and the agent logins stay, and the golden state if wanted.
+  Result<> remove(bool keep_golden, const ProgressSink& progress);
   Result<json::object> status(const Config& config);
   bool running();
   // Running, and not standing still because the host's disk is full: ensure() would have something to do.
   bool working();
   bool asleep();
-  // Told once: the last ensure() woke a machine that slept, with whatever runs in it.
+  // Told once: the last ensure() woke a machine that slept, with whatever runs in it. Not of the golden state, where nothing runs.
   bool take_woken() { return woken_.exchange(false); }
   // What idleness is judged by. Zeros when it does not run.
   Activity activity();
@@ -63,13 +65,22 @@ class Machine {
   std::string trust_archive();
 
   // The agent is in the store, installing it if need be (or anew). Runs in a throw-away builder container.
-  Result<> ensure_agent(const agents::Agent& agent, const Config& config, bool renew, const ProgressSink& progress);
+  Result<> ensure_agent(const agents::Agent& agent, bool renew, const ProgressSink& progress);
 
   Egress& egress() { return egress_; }
   const Egress& egress() const { return egress_; }
 
  private:
+  // All of these: the caller holds mutex_.
   Result<> boot(const Config& config, const ProgressSink& progress);
+  // Booted or resumed, and everything in it is there.
+  Result<> bring_up(const Config& config, const ProgressSink& progress);
+  Result<> put_to_sleep();
+  // The machine, which has just begun, is put to sleep and kept.
+  Result<> keep_golden(const std::vector<const agents::Agent*>& agents, const ProgressSink& progress);
+  BuilderSetup builder_setup();  // of a machine that runs
+  void forget_client();
+  std::string trust_archive_locked();
   Result<> wait_for_incus(const ProgressSink& progress);
   Result<> provision_once(const ProgressSink& progress);
   Result<net::Identity> identity(std::string_view name);
@@ -83,6 +94,7 @@ class Machine {
   std::optional<Roots> roots_;
   bool ready_ = false;      // provisioned since the last start
   std::atomic<bool> woken_ = false;
+  bool golden_ = false;     // the last start resumed a copy of the golden state
   bool resumed_ = false;    // the last start woke a machine that was provisioned as this build does it
   std::mutex mutex_;        // of the machine's life: start, stop, what is above
   std::mutex agents_mutex_;  // one builder container at a time

@@ -189,7 +189,7 @@ Result<Record> Manager::stop(const Where& where, const ProgressSink& progress) {
   const auto held = lock(record.id);
   if (machine_.asleep()) {
     TRY_ASSIGN(const Config config, this->config());
-    TRY(ensure_machine(config, progress));
+    TRY(ensure_machine(config, nullptr, progress));
   }
   if (!machine_.running()) return record;
   Phase phase(progress, "stop", fmt::format("Stopping {}", record.name));
@@ -271,8 +271,8 @@ Result<> Manager::update_agent(const std::string& name, const ProgressSink& prog
   TRY_ASSIGN(const agents::Agent* agent, agents_.get(name));
   TRY_ASSIGN(const Config config, this->config());
   const std::shared_lock awake(life_);
-  TRY(ensure_machine(config, progress));
-  return machine_.ensure_agent(*agent, config, true, progress);
+  TRY(ensure_machine(config, nullptr, progress));
+  return machine_.ensure_agent(*agent, true, progress);
 }
 
 void Manager::recover() {
@@ -280,7 +280,7 @@ void Manager::recover() {
   if (!machine_.running()) return;
   auto config = this->config();
   if (!config) return log::warning("{}", config.error().describe());
-  if (auto ready = machine_.ensure(*config, {}); !ready) return log::warning("the running machine: {}", ready.error().describe());
+  if (auto ready = machine_.ensure(*config, nullptr, {}); !ready) return log::warning("the running machine: {}", ready.error().describe());
   take_up_running();
 }
 
@@ -301,8 +301,8 @@ void Manager::take_up_running() {
   }
 }
 
-Result<> Manager::ensure_machine(const Config& config, const ProgressSink& progress) {
-  TRY(machine_.ensure(config, progress));
+Result<> Manager::ensure_machine(const Config& config, const agents::Agent* wanted, const ProgressSink& progress) {
+  TRY(machine_.ensure(config, wanted, progress));
   if (!machine_.take_woken()) return {};
   // What runs in there already must find its way out before anything else is done.
   TRY_ASSIGN(const auto records, records_.list());

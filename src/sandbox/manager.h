@@ -96,7 +96,7 @@ class Manager {
   Result<> suspend_machine(bool force, const ProgressSink& progress);
   // kConflict names the sandboxes whose work is not all here.
   Result<> nothing_to_lose(const ProgressSink& progress);
-  Result<> delete_machine(const ProgressSink& progress);
+  Result<> delete_machine(bool keep_golden, const ProgressSink& progress);
   // Roots that no recipe of this build names any more; gives the bytes freed.
   Result<std::uint64_t> prune_machine();
   Result<json::array> doctor();
@@ -134,7 +134,7 @@ class Manager {
   std::vector<mirror::HeldFile> held_files(const Record& record) const;
   // What only the sandbox has because the door did not let it out, a line each.
   std::vector<std::string> left_inside(const Record& record, const git::Repository& repository, const json::object& sync_reply) const;
-  Result<> set_up_agent(Record& record, const agents::Agent& agent, const Config& config, const ProgressSink& progress);
+  Result<> set_up_agent(Record& record, const agents::Agent& agent, const ProgressSink& progress);
   Result<> remove_parts(const Record& record, const RemoveRequest& request, const ProgressSink& progress);
   // A sandbox that is up is synchronised, and its record says whether that worked. The caller holds its lock.
   Result<> bring_home(Record& record, const ProgressSink& progress);
@@ -143,7 +143,8 @@ class Manager {
   // All mirrors come to rest, with both sides agreed as far as that goes.
   Result<> rest(bool force, std::string_view remedy, const ProgressSink& progress);
   void session_begins(const std::string& id);
-  Result<> ensure_machine(const Config& config, const ProgressSink& progress);
+  // `wanted`: an agent that is about to be used.
+  Result<> ensure_machine(const Config& config, const agents::Agent* wanted, const ProgressSink& progress);
   // The mirrors of all containers that run are taken up, as after a restart of the daemon or a sleep of the machine.
   void take_up_running();
   json::object screens_of(const Record& record);
@@ -157,7 +158,7 @@ class Manager {
   Result<Record> find_or_create(const OpenRequest& request, const ProgressSink& progress);
   Result<Record> make(const Where& where, const std::string& from, const ProgressSink& progress);
   // The sandbox's container runs, has its repository, and its mirror is up.
-  Result<> bring_up(Record& record, const ProgressSink& progress);
+  Result<> bring_up(Record& record, const ProgressSink& progress, const agents::Agent* wanted = nullptr);
   Result<> refuse_to_lose_work(const RemoveRequest& request, Record& record, const ProgressSink& progress);
   std::unique_lock<std::mutex> lock(const std::string& id);
   // Up as far as this process knows, without asking the machine.

@@ -21,12 +21,19 @@ Result<json::object> Manager::machine_status() {
 
 Result<> Manager::build_machine(const ProgressSink& progress) {
   TRY_ASSIGN(const Config config, this->config());
-  return machine_.build(config, progress);
+  std::vector<const agents::Agent*> wanted;
+  for (const auto& name : config.vm.agents) {
+    TRY_ASSIGN(const agents::Agent* agent, context(agents_.get(name), "in the config, [vm] agents"));
+    wanted.push_back(agent);
+  }
+  const std::shared_lock awake(life_);
+  return machine_.build(config, wanted, progress);
 }
 
 Result<> Manager::start_machine(const ProgressSink& progress) {
   TRY_ASSIGN(const Config config, this->config());
-  return ensure_machine(config, progress);
+  const std::shared_lock awake(life_);
+  return ensure_machine(config, nullptr, progress);
 }
 
 Result<> Manager::bring_home(Record& record, const ProgressSink& progress) {
@@ -65,7 +72,7 @@ Result<> Manager::stop_machine(bool force, const ProgressSink& progress) {
   if (machine_.asleep()) {
     // Its memory may hold what is not on its disk yet: it is woken to shut down in good order.
     TRY_ASSIGN(const Config config, this->config());
-    TRY(machine_.ensure(config, progress));
+    TRY(machine_.ensure(config, nullptr, progress));
   }
   const std::unique_lock alone(life_);
   TRY(rest(force, "end those sessions, or: locki vm stop --force", progress));
@@ -105,7 +112,7 @@ Result<> Manager::nothing_to_lose(const ProgressSink& progress) {
               "bring it here: locki sync NAME; or use --force");
 }
 
-Result<> Manager::delete_machine(const ProgressSink& progress) {
+Result<> Manager::delete_machine(bool keep_golden, const ProgressSink& progress) {
   const std::unique_lock alone(life_);
   TRY_ASSIGN(auto records, records_.list());
   for (auto& record : records) {
@@ -117,7 +124,7 @@ Result<> Manager::delete_machine(const ProgressSink& progress) {
     record.agents.clear();
     TRY(records_.save(record));
   }
-  return machine_.remove(progress);
+  return machine_.remove(keep_golden, progress);
 }
 
 Result<std::uint64_t> Manager::prune_machine() {

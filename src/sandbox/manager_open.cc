@@ -65,7 +65,7 @@ Result<MirrorPlan> Manager::mirror_plan(const Record& record, const Config& conf
   return plan;
 }
 
-Result<> Manager::bring_up(Record& record, const ProgressSink& progress) {
+Result<> Manager::bring_up(Record& record, const ProgressSink& progress, const agents::Agent* wanted) {
   if (is_up(record.id)) return {};
   std::error_code error;
   if (!fs::exists(record.worktree, error)) {
@@ -73,7 +73,7 @@ Result<> Manager::bring_up(Record& record, const ProgressSink& progress) {
                 fmt::format("locki remove --force {} clears what is left; the branch stays", record.name));
   }
   TRY_ASSIGN(const Config config, this->config());
-  TRY(ensure_machine(config, progress));
+  TRY(ensure_machine(config, wanted, progress));
   TRY(machine_.egress().admit(record, config));
   sweep();
   TRY_ASSIGN(auto client, machine_.incus());
@@ -116,10 +116,10 @@ Result<> Manager::bring_up(Record& record, const ProgressSink& progress) {
   return {};
 }
 
-Result<> Manager::set_up_agent(Record& record, const agents::Agent& agent, const Config& config, const ProgressSink& progress) {
+Result<> Manager::set_up_agent(Record& record, const agents::Agent& agent, const ProgressSink& progress) {
   TRY_ASSIGN(auto client, machine_.incus());
   if (!record.agents.contains(agent.name)) {
-    TRY(machine_.ensure_agent(agent, config, false, progress));
+    TRY(machine_.ensure_agent(agent, false, progress));
     Phase phase(progress, "agent.setup", fmt::format("Setting up {} in the sandbox", agent.title));
     const agents::SandboxContext context{record.name, record.name, record.worktree, std::string(kHome), "root"};
     TRY_ASSIGN(const auto files, agents::files_for(agent, agents_.note(), context));
@@ -152,10 +152,10 @@ Result<Opened> Manager::open_sandbox(const OpenRequest& request, const ProgressS
   TRY_ASSIGN(Opened opened, find_or_create(request, progress).map([](Record r) { return Opened{std::move(r), {}, {}}; }));
   Record& record = opened.record;
   const auto held = lock(record.id);
-  TRY(bring_up(record, progress));
+  TRY(bring_up(record, progress, agent));
   if (agent != nullptr) {
     TRY_ASSIGN(const Config config, this->config());
-    TRY(set_up_agent(record, *agent, config, progress));
+    TRY(set_up_agent(record, *agent, progress));
     const agents::SandboxContext context{record.name, record.name, record.worktree, std::string(kHome), "root"};
     auto command = agents::command(*agent, context, {});
     opened.command = std::move(command.argv);

@@ -32,7 +32,7 @@ struct VmFiles {
 // The life of the machine (built → golden → running ⇄ suspended).
 enum class State {
   kBuilt,      // nothing runs; the next start is an ordinary boot
-  kGolden,     // nothing runs; a start resumes the state that `vm build` left
+  kGolden,     // nothing runs, and there is no data disk: a start copies the golden state and resumes that
   kRunning,
   kSuspended,  // nothing runs; a start resumes what was running
 };
@@ -53,10 +53,11 @@ struct VmSpec {
   VmFiles files;
   unsigned cpus = 2;
   std::uint64_t memory_mib = 4096;
-  // Made when absent: a copy of `golden_data_disk` when that is given, else an empty sparse file of that size. Never shrunk.
+  // Made when absent: the golden state's if there is one that fits, else a copy of `seed_disk` when that is given, else an empty sparse file
+  // of that size. Never shrunk.
   std::filesystem::path data_disk;
   std::uint64_t data_disk_size = 64ULL << 30;  // bytes
-  std::filesystem::path golden_data_disk;
+  std::filesystem::path seed_disk;  // under a name that says its content: a golden state that began with another one does not fit
   // Further disks that the guest can only read, by the end of their serial ("image" is seen as "locki-image"): at most 14 of a-z, 0-9.
   std::map<std::string, std::filesystem::path> read_only_disks;
   // systemd system credentials, name to value, for example "locki.client.crt". Secrets: they reach the guest through descriptors
@@ -71,6 +72,7 @@ struct VmSpec {
 // How a start went.
 struct Started {
   bool resumed = false;
+  bool golden = false;  // resumed from a copy of the golden state: nothing of the user's ever ran in it
   std::string label;   // what suspend() was given; when resumed
   std::string gave_up; // why a suspended machine was not resumed but booted: for people; empty when there was none
 };
@@ -123,6 +125,11 @@ class VmDriver {
   virtual Result<Suspended> suspend(const std::string& label) = 0;
   // Gives up a suspended state: the next start is an ordinary boot. None is fine.
   virtual Result<> forget() = 0;
+  // The suspended machine becomes the golden state, in place of an older one: its disk and its memory are moved away, and every start that
+  // finds no data disk resumes a copy. For a machine that holds nothing personal. kUnavailable when none is suspended.
+  virtual Result<> keep_golden() = 0;
+  // None is fine.
+  virtual Result<> forget_golden() = 0;
   // Asks the guest to power off, after the grace time ends the VMM, and kills what is still there. Not running is fine.
   virtual Result<> stop(std::chrono::milliseconds grace) = 0;
   // At once; nothing of it is left afterwards. Not running is fine. Interrupts a stop() that waits.

@@ -151,11 +151,36 @@ def deleted_machine(world):
     world.run("vm", "delete", "--force", timeout=200).ok("locki vm delete")
     expect(world.qemu_pid() is None, "QEMU still runs")
     expect(not (world.state / "vm/data.img").exists(), "the data disk is still there")
+    equal(world.machine_state(), "golden", "the state after it")
     ran = world.x("t1", "sh", "-c", "git rev-parse HEAD; cat uncommitted.txt committed.txt; ls /root/persistent 2>/dev/null", timeout=1200)
     world.notes.append(f"next command {ran.seconds:.1f} s")
     equal(ran.text.split(), [tip, "uncommitted", "committed"], f"the sandbox made anew ({ran.errors[-300:]})")
     equal((worktree / "uncommitted.txt").read_text(), "uncommitted\n", "the file on the host")
     equal(world.git("status", "--porcelain", at=worktree).split("\n")[-1], "?? uncommitted.txt", "status on the host")
+
+
+@check
+def begins_from_golden(world):
+    """What begins anew begins from a copy of the golden state; killed while that is made, or without one, it boots."""
+    world.sandbox("t1")
+    world.run("vm", "delete", "--force", timeout=200).ok("locki vm delete")
+    ran = world.run("vm", "start", timeout=300).ok("locki vm start")
+    world.notes.append(f"from golden {ran.seconds:.1f} s")
+    expect("golden" not in ran.errors and "fresh" not in ran.errors, f"it was made anew: {ran.errors}")
+    equal(world.machine_state(), "running", "the state after a start")
+    # The golden state is still there and as it was, whatever the machine does.
+    world.x("t1", "true", timeout=600).ok("a sandbox")
+    world.run("vm", "delete", "--force", timeout=200).ok("locki vm delete")
+    world.run("vm", "start", timeout=300).ok("locki vm start, again")
+    world.x("t1", "true", timeout=600).ok("a sandbox, again")
+    world.run("vm", "delete", "--force", "--golden", timeout=200).ok("locki vm delete --golden")
+    equal(world.machine_state(), "absent", "without a golden state")
+    ran = world.with_fault("vm.golden", "vm", "start")
+    expect("connection was closed" in ran.errors, f"the daemon was not killed: {ran.status} {ran.errors!r}")
+    ran = world.run("vm", "start", timeout=600).ok("the start after that")
+    equal(world.machine_state(), "running", "the state after a killed start")
+    world.run("vm", "suspend", timeout=120).ok("locki vm suspend")
+    world.x("t1", "true", timeout=600).ok("a sandbox, at last")
 
 
 @check

@@ -1,15 +1,8 @@
 """Suspend and resume: everything alive afterwards, and nothing lost whatever is killed."""
 
-import json
-import os
-import signal
 import time
 
 from harness import check, equal, eventually, expect
-
-
-def state(world):
-    return json.loads(world.run("vm", "status", "--json").ok("locki vm status").text)["state"]
 
 
 def begin(world, marker):
@@ -31,7 +24,7 @@ def sleeps_and_wakes(world):
     begun = time.monotonic()
     world.run("vm", "suspend", timeout=120).ok("locki vm suspend")
     world.notes.append(f"suspend {time.monotonic() - begun:.1f} s")
-    equal(state(world), "suspended", "the state")
+    equal(world.machine_state(), "suspended", "the state")
     expect(world.qemu_pid() is None, "QEMU still runs")
     # The host goes on meanwhile.
     (worktree / "asleep.txt").write_text("changed on the host\n")
@@ -60,7 +53,7 @@ def suspend_waits_for_sessions(world):
         ran = world.run("vm", "suspend")
         equal(ran.status, 1, "suspend while a session is open")
         expect("in use" in ran.errors, f"it said {ran.errors!r}")
-        equal(state(world), "running", "the state")
+        equal(world.machine_state(), "running", "the state")
     finally:
         session.kill()
         session.wait()
@@ -73,25 +66,8 @@ def asleep_is_stopped_in_order(world):
     world.sh("t1", "echo fresh > /root/fresh-before-sleep")
     world.run("vm", "suspend", timeout=120).ok("locki vm suspend")
     world.run("vm", "stop", timeout=300).ok("locki vm stop")
-    expect(state(world) not in ("running", "suspended"), f"it is {state(world)}")
+    expect(world.machine_state() not in ("running", "suspended"), f"it is {world.machine_state()}")
     equal(world.x("t1", "cat", "/root/fresh-before-sleep", timeout=600).text, "fresh\n", "a file written just before")
-
-
-def kill_daemon(world):
-    pid = world.daemon_pid()
-    if pid:
-        os.kill(pid, signal.SIGKILL)
-        eventually(lambda: not os.path.exists(f"/proc/{pid}") or world.daemon_pid() != pid, "the daemon ends")
-
-
-def with_fault(world, point, *command):
-    """Runs a command with a daemon that kills itself at that point."""
-    kill_daemon(world)
-    world.env["LOCKI_FAULT"] = point
-    try:
-        return world.run(*command, timeout=300)
-    finally:
-        del world.env["LOCKI_FAULT"]
 
 
 def survives_a_kill(world, point, command, running, asleep_before=False):
@@ -102,7 +78,7 @@ def survives_a_kill(world, point, command, running, asleep_before=False):
     world.sync("t1")
     if asleep_before:
         world.run("vm", "suspend", timeout=120).ok("locki vm suspend")
-    ran = with_fault(world, point, "vm", command)
+    ran = world.with_fault(point, "vm", command)
     expect("connection was closed" in ran.errors, f"{point}: the daemon was not killed: {ran.status} {ran.errors!r}")
     world.x("t1", "true", timeout=600).ok(f"the command after a kill at {point}")
     equal(lives(world, point), running, f"what ran inside, after a kill at {point}")
@@ -133,7 +109,7 @@ def sleeps_by_itself_when_idle(world):
     config = world.config_file.read_text()
     world.config_file.write_text(config + '\n[vm]\nidle = "30s"\n')
     try:
-        eventually(lambda: state(world) == "suspended", "the machine sleeps by itself", timeout=200, every=5)
+        eventually(lambda: world.machine_state() == "suspended", "the machine sleeps by itself", timeout=200, every=5)
     finally:
         world.config_file.write_text(config)
     world.x("t1", "true", timeout=300).ok("the command that wakes it")

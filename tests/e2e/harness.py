@@ -262,6 +262,24 @@ class World:
         jail = self.jail_pid()
         return next((pid for pid, parent, name in processes() if parent == jail and name.startswith("qemu")), None) if jail else None
 
+    def machine_state(self):
+        return json.loads(self.run("vm", "status", "--json").ok("locki vm status").text)["state"]
+
+    def kill_daemon(self):
+        pid = self.daemon_pid()
+        if pid:
+            os.kill(pid, signal.SIGKILL)
+            eventually(lambda: not alive(pid) or self.daemon_pid() != pid, "the daemon ends")
+
+    def with_fault(self, point, *command):
+        """Runs a command with a daemon that kills itself at that point."""
+        self.kill_daemon()
+        self.env["LOCKI_FAULT"] = point
+        try:
+            return self.run(*command, timeout=300)
+        finally:
+            del self.env["LOCKI_FAULT"]
+
     def _pid(self, file):
         try:
             pid = int(file.read_text().split()[0])

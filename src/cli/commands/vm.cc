@@ -53,7 +53,7 @@ Result<int> status(Context& context, const Arguments&) {
 }
 
 Result<int> act(Context& context, const Arguments& arguments, const char* method, const char* done) {
-  TRY_ASSIGN(const auto reply, context.call(method, {{"force", arguments.flag("force")}}));
+  TRY_ASSIGN(const auto reply, context.call(method, {{"force", arguments.flag("force")}, {"golden", arguments.flag("golden")}}));
   (void)reply;
   context.note(done);
   return 0;
@@ -81,12 +81,12 @@ Command vm_command() {
                         .examples = {{"locki vm status --json", ""}},
                         .json = true,
                         .run = status},
-                       action("build", "build the systems it runs on, without starting it", "vm.build", "the virtual machine is built"),
+                       action("build", "build it, with the agents of the config's [vm] agents, ready to begin in seconds", "vm.build", "the virtual machine is built"),
                        action("start", "start it", "vm.start", "the virtual machine is running"),
                        action("stop", "bring all work home and shut it down", "vm.stop", "the virtual machine is stopped", {force}),
                        action("suspend", "put it to sleep with everything in it", "vm.suspend", "the virtual machine is suspended", {force}),
                        action("delete", "delete it with all sandboxes' disks; branches and worktrees stay", "vm.delete", "the virtual machine is deleted",
-                              {{"-f,--force", "", "even when work inside is lost"}}),
+                              {{"-f,--force", "", "even when work inside is lost"}, {"--golden", "", "also the state that a new one begins with: it is built anew then"}}),
                        action("prune", "delete what is no longer needed from its disk and the cache", "vm.prune", "pruned")}};
 }
 

@@ -28,7 +28,7 @@ Result<> grow(const std::filesystem::path& path, std::uint64_t size) {
 
 }  // namespace
 
-Result<> ensure_data_disk(const std::filesystem::path& disk, std::uint64_t size, const std::filesystem::path& golden) {
+Result<> ensure_data_disk(const std::filesystem::path& disk, std::uint64_t size, const std::filesystem::path& origin) {
   std::error_code ignored;
   if (std::filesystem::exists(std::filesystem::symlink_status(disk, ignored))) return grow(disk, size);
   TRY(sys::make_directories(disk.parent_path(), 0700));
@@ -39,7 +39,7 @@ Result<> ensure_data_disk(const std::filesystem::path& disk, std::uint64_t size,
   }
   const std::filesystem::path beside = disk.native() + ".new";
   TRY(sys::remove_tree(beside));
-  if (!golden.empty()) TRY(sys::copy_sparse(golden, beside));
+  if (!origin.empty()) TRY(sys::copy_sparse(origin, beside));
   TRY(grow(beside, size));
   return sys::rename_file(beside, disk);
 }

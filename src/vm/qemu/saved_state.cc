@@ -82,6 +82,13 @@ Result<> SavedStates::drop() {
   return drop_locked();
 }
 
+Result<> SavedStates::move_to(SavedStates& other) {
+  const std::scoped_lock both(mutex_, other.mutex_);
+  TRY(other.drop_locked());
+  TRY(sys::rename_file(image(), other.image()));
+  return drop_locked();
+}
+
 Result<> SavedStates::drop_locked() {
   const auto text = sys::read_file(description(), 64 << 10);
   const auto state = text ? parse(*text) : fail(text.error());

@@ -36,6 +36,8 @@ class SavedStates {
   // The image, which is valid no more: description and name are gone when this returns.
   Result<sys::Fd> take();
   Result<> drop();
+  // The image goes there, where what was is gone; valid only after keep(). There is no valid state here afterwards.
+  Result<> move_to(SavedStates& other);
   // The image, to wait for (fdatasync); afterwards settled() notes it if that image is still the one.
   Result<sys::Fd> image_file() const;
   Result<> settled(int image);

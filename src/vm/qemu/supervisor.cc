@@ -1,5 +1,6 @@
 #include "vm/qemu/supervisor.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -47,6 +48,7 @@ struct Record {
   std::uint64_t memory_mib = 0;
   std::string files_id;
   fs::path data_disk;
+  fs::path seed_disk;
   std::string fits;          // what a RAM image of this run is valid for
   std::int64_t started = 0;  // CLOCK_BOOTTIME, seconds: counts while the host sleeps, like the VM's age
 };
@@ -59,7 +61,7 @@ std::int64_t boot_seconds() {
 
 json::object to_json(const Record& r) {
   return {{"version", 1},          {"boot_id", r.boot_id}, {"accelerator", to_string(r.accelerator)}, {"note", r.note}, {"cpus", r.cpus},
-          {"memory_mib", r.memory_mib}, {"files_id", r.files_id}, {"data_disk", r.data_disk.native()}, {"fits", r.fits}, {"started", r.started}};
+          {"memory_mib", r.memory_mib}, {"files_id", r.files_id}, {"data_disk", r.data_disk.native()}, {"seed_disk", r.seed_disk.native()}, {"fits", r.fits}, {"started", r.started}};
 }
 
 Result<Record> record_from(std::string_view text) {
@@ -75,6 +77,7 @@ Result<Record> record_from(std::string_view text) {
   r.memory_mib = static_cast<std::uint64_t>(json::int_or(o, "memory_mib"));
   r.files_id = json::string_or(o, "files_id");
   r.data_disk = json::string_or(o, "data_disk");
+  r.seed_disk = json::string_or(o, "seed_disk");
   r.fits = json::string_or(o, "fits");
   r.started = json::int_or(o, "started");
   return r;
@@ -87,8 +90,15 @@ std::string smbios_credential(std::string_view name, std::string_view value) {
 
 // A RAM image only fits the very machine that it was taken from.
 std::string fitting(const JailSpec& jail, const VmSpec& spec, const std::string& key) {
-  return hash_of(fmt::format("{}\n{}\n{}\n{}", join(jail.args, "\n"), key, spec.data_disk.native(), spec.data_disk_size)).to_hex();
+  std::string secrets;
+  for (const auto& [name, value] : jail.secrets) secrets += hash_of(value).to_hex();
+  return hash_of(fmt::format("{}\n{}\n{}\n{}\n{}", join(jail.args, "\n"), key, spec.data_disk.native(), spec.data_disk_size, secrets)).to_hex();
 }
+
+// A golden state began with the seed disk; a suspended machine may well have begun with an older one.
+std::string golden_fitting(const Record& record) { return hash_of(record.fits + "\n" + record.seed_disk.native()).to_hex(); }
+
+bool is_there(const fs::path& path) { return ::access(path.c_str(), F_OK) == 0; }
 
 std::uint64_t resident_bytes(pid_t pid) {
   const auto text = sys::read_file(fmt::format("/proc/{}/statm", pid), 4096);
@@ -99,7 +109,7 @@ std::uint64_t resident_bytes(pid_t pid) {
 
 class QemuDriver final : public VmDriver {
  public:
-  explicit QemuDriver(QemuPlaces places) : places_(std::move(places)), saved_(places_.state) {}
+  explicit QemuDriver(QemuPlaces places) : places_(std::move(places)), saved_(places_.state), golden_(golden()) {}
 
   const Capabilities& capabilities() const override {
     static constexpr Capabilities kCapabilities{.suspend = true, .forward = true, .listen = true, .jailed = true, .adopt = true};
@@ -118,6 +128,15 @@ class QemuDriver final : public VmDriver {
     const std::lock_guard operation(operation_);
     return saved_.drop();
   }
+  Result<> keep_golden() override {
+    const std::lock_guard operation(operation_);
+    return context(keep_golden_locked(), "while keeping the golden state of the VM");
+  }
+  Result<> forget_golden() override {
+    const std::lock_guard operation(operation_);
+    settling_golden_ = {};
+    return sys::remove_tree(golden());
+  }
   Result<> stop(milliseconds grace) override {
     const std::lock_guard operation(operation_);
     return context(stop_locked(grace), "while stopping the VM");
@@ -134,6 +153,8 @@ class QemuDriver final : public VmDriver {
  private:
   fs::path run() const { return places_.state / "run"; }
   fs::path record_path() const { return places_.state / "run.json"; }
+  fs::path golden() const { return places_.state / "golden"; }
+  static fs::path disk_in(const fs::path& directory) { return directory / "data.img"; }
 
   Result<Started> start_locked(const VmSpec& spec, const ProgressSink& progress);
   Result<> start_qemu(const JailSpec& jail, Record record);
@@ -141,6 +162,9 @@ class QemuDriver final : public VmDriver {
   // A machine that an earlier process left in the middle of a suspend or a resume.
   Result<> finish_half_made();
   Result<Suspended> suspend_locked(const std::string& label);
+  Result<> keep_golden_locked();
+  // The golden state's image, if it fits, with the data disk copied beside. Nothing when there is none to take.
+  Result<sys::Fd> take_golden(const VmSpec& spec, const Record& record, Started& started);
   void settle_later();
   Result<> stop_locked(milliseconds grace);
   Result<> wait_for_qemu();
@@ -156,9 +180,9 @@ class QemuDriver final : public VmDriver {
   std::mutex state_;      // the members below
   std::shared_ptr<const Jailed> jailed_;
   Record record_;
-  SavedStates saved_;
+  SavedStates saved_, golden_;
   // What a suspend and a resume leave to be done meanwhile. They take no lock that their starter holds.
-  std::jthread settling_, clock_;
+  std::jthread settling_, settling_golden_, clock_;
 };
 
 std::shared_ptr<const Jailed> QemuDriver::running() {
@@ -241,7 +265,7 @@ Result<Started> QemuDriver::start_locked(const VmSpec& spec, const ProgressSink&
              choose_accelerator(spec.accelerator, places_.state / "accelerator.json", key,
                                 [&] { return probe_kvm(spec.files, places_.jail, places_.state / "probe"); }, progress));
   JailSpec jail = jail_spec(spec, found.accelerator);
-  Record record{current_boot_id(), found.accelerator, found.note, spec.cpus, spec.memory_mib, spec.files.id, spec.data_disk, "", boot_seconds()};
+  Record record{current_boot_id(), found.accelerator, found.note, spec.cpus, spec.memory_mib, spec.files.id, spec.data_disk, spec.seed_disk, "", boot_seconds()};
   record.fits = fitting(jail, spec, key);
 
   Started started;
@@ -251,27 +275,75 @@ Result<Started> QemuDriver::start_locked(const VmSpec& spec, const ProgressSink&
     TRY(saved_.drop());
     saved.reset();
   }
+  sys::Fd image;
   if (saved) {
+    started.label = saved->label;
+    TRY_ASSIGN(image, saved_.take());
+    sys::fault_point("vm.taken");
+  } else if (!is_there(spec.data_disk)) {
+    TRY_ASSIGN(image, take_golden(spec, record, started));
+  }
+  if (image) {
     Phase phase(progress, "vm.resume", "Waking the VM");
     JailSpec waiting = jail;
     waiting.args.insert(waiting.args.end(), {"-incoming", "defer"});
-    TRY_ASSIGN(const sys::Fd image, saved_.take());
-    sys::fault_point("vm.taken");
     auto resumed = start_qemu(waiting, record);
     if (resumed) resumed = resume(image.get());
     if (resumed) {
       started.resumed = true;
-      started.label = saved->label;
       return started;
     }
     (void)kill();
-    started.gave_up = resumed.error().describe();
+    if (started.golden) TRY(sys::remove_tree(golden()));
+    started = {.gave_up = resumed.error().describe()};
     log::warning("the suspended machine cannot be resumed: {}", started.gave_up);
   }
-  TRY(ensure_data_disk(spec.data_disk, spec.data_disk_size, spec.golden_data_disk));
+  TRY(ensure_data_disk(spec.data_disk, spec.data_disk_size, spec.seed_disk));
   Phase phase(progress, "vm.start", "Starting the VM");
   TRY(start_qemu(jail, record));
   return started;
+}
+
+Result<sys::Fd> QemuDriver::take_golden(const VmSpec& spec, const Record& record, Started& started) {
+  std::string why;
+  TRY_ASSIGN(const auto golden_state, golden_.find(record.boot_id, &why));
+  if (!why.empty()) log::info("the golden state is not used: {}", why);
+  if (!golden_state || golden_state->fits != golden_fitting(record) || !is_there(disk_in(golden()))) return sys::Fd();
+  TRY_ASSIGN(sys::Fd image, golden_.image_file());
+  TRY(ensure_data_disk(spec.data_disk, spec.data_disk_size, disk_in(golden())));
+  started.golden = true;
+  started.label = golden_state->label;
+  return image;
+}
+
+// Killed half-way, what was moved is lost, and the next start begins with a fresh machine, as this one did.
+Result<> QemuDriver::keep_golden_locked() {
+  if (running() != nullptr) return fail(ErrorKind::kConflict, "the VM runs");
+  Record record;
+  {
+    const std::lock_guard state(state_);
+    record = record_;
+  }
+  TRY_ASSIGN(auto saved, saved_.find(record.boot_id));
+  if (!saved) return fail(ErrorKind::kUnavailable, "no machine is suspended");
+  // Waited for: what they note is about to move.
+  settling_ = {};
+  settling_golden_ = {};
+  TRY(sys::remove_tree(golden()));
+  TRY(sys::make_directories(golden(), 0700));
+  TRY(sys::rename_file(record.data_disk, disk_in(golden())));
+  sys::fault_point("vm.golden");
+  TRY(saved_.move_to(golden_));
+  saved->fits = golden_fitting(record);
+  saved->on_disk = false;
+  TRY(golden_.keep(*saved));
+  settling_golden_ = std::jthread([this] {
+    auto image = golden_.image_file();
+    auto disk = sys::open_file(disk_in(golden()), O_RDONLY);
+    if (!image || !disk || ::fdatasync(disk->get()) != 0 || ::fdatasync(image->get()) != 0) return;
+    if (const auto noted = golden_.settled(image->get()); !noted) log::warning("{}", noted.error().describe());
+  });
+  return {};
 }
 
 Result<> QemuDriver::start_qemu(const JailSpec& jail, Record record) {
@@ -443,6 +515,9 @@ Result<Status> QemuDriver::status() {
       status.suspended_bytes = (*saved)->bytes;
       status.cpus = record.cpus;
       status.memory_mib = record.memory_mib;
+    } else if (const auto kept = golden_.find(current_boot_id()); kept && *kept && !is_there(record.data_disk)) {
+      status.state = State::kGolden;
+      status.suspended_bytes = (*kept)->bytes;
     } else if (record.boot_id == current_boot_id()) {
       status.last_exit = describe_end(run());
     } else if (!record.boot_id.empty()) {

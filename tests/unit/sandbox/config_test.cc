@@ -88,6 +88,8 @@ TEST(Config, IdleTime) {
   EXPECT_EQ(parse_config("", "c", host)->vm.idle, std::chrono::minutes(30));
   EXPECT_EQ(parse_config("[vm]\nidle = \"2h\"", "c", host)->vm.idle, std::chrono::hours(2));
   EXPECT_FALSE(parse_config("[vm]\nidle = \"never\"", "c", host)->vm.idle);
+  EXPECT_EQ(parse_config("", "c", host)->vm.agents, std::vector<std::string>{"claude"});
+  EXPECT_TRUE(parse_config("[vm]\nagents = []", "c", host)->vm.agents.empty());
   for (const char* wrong : {"\"\"", "\"5s\"", "\"30\"", "\"m\"", "\"-1h\"", "\"99999999999999999999d\"", "\"1000d\"", "30", "true"}) {
     EXPECT_FALSE(parse_config(std::string("[vm]\nidle = ") + wrong, "c", host)) << wrong;
   }

@@ -23,6 +23,21 @@ class Saved : public testing::Test {
   SavedStates saved_{dir_.path()};
 };
 
+TEST_F(Saved, MovesAwayAndIsValidOnlyWhenKeptAgain) {
+  const auto elsewhere = dir_.path() / "golden";
+  ASSERT_TRUE(sys::make_directories(elsewhere));
+  SavedStates golden(elsewhere);
+  suspend();
+  ASSERT_TRUE(saved_.move_to(golden));
+  EXPECT_FALSE(*saved_.find("this boot"));
+  EXPECT_FALSE(*golden.find("this boot"));
+  ASSERT_TRUE(golden.keep({.fits = "g", .label = "l", .boot_id = "this boot", .on_disk = false, .bytes = 6}));
+  EXPECT_EQ((*golden.find("this boot"))->fits, "g");
+  EXPECT_EQ(*sys::read_all(golden.image_file()->get(), 100), "memory");
+  EXPECT_TRUE(*golden.find("this boot"));  // looked at, not taken
+  EXPECT_FALSE(saved_.move_to(golden));    // nothing to move
+}
+
 TEST_F(Saved, IsFoundAndTakenOnce) {
   EXPECT_FALSE(*saved_.find("this boot"));
   suspend();
