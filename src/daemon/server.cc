@@ -155,6 +155,7 @@ Result<int> serve_until_told(const sys::Paths& paths, const sys::Installation& i
     for (;;) {
       std::this_thread::sleep_for(kIdleLook);
       manager->look_for_idleness();
+      manager->fill_pool();
     }
   }).detach();
 

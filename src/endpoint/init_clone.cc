@@ -1,7 +1,9 @@
 #include "endpoint/init_clone.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 
 #include "mirror/door.h"
@@ -28,6 +30,12 @@ Result<> install_helpers(const fs::path& directory) {
   return {};
 }
 
+Result<> take_hostname(const std::string& name) {
+  if (name.empty()) return {};
+  if (::sethostname(name.data(), name.size()) != 0) return fail_errno(errno, "cannot set the host name");
+  return sys::write_file("/etc/hostname", name + "\n", 0644);
+}
+
 }  // namespace
 
 Result<> init_clone(int pack, const InitClone& clone) {
@@ -42,6 +50,7 @@ Result<> init_clone(int pack, const InitClone& clone) {
     TRY(sys::make_directories(fs::path(options.root) / ".git"));
     TRY(sys::write_file(unfinished_mark(options.root), ""));
   }
+  TRY(take_hostname(clone.hostname));
   TRY(repository.make(true));
   TRY(install_helpers(clone.helper_directory));
   if (!clone.oid.empty()) {

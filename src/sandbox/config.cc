@@ -208,6 +208,7 @@ Result<Config> parse_config(std::string_view text, std::string_view shown_name, 
     {
       Reader sandbox(top.table("sandbox"), "sandbox.", shown_name, error);
       read_limits(sandbox, config.defaults);
+      sandbox.number("pool", config.pool, 0, 16);
       Reader ceiling(sandbox.table("ceiling"), "sandbox.ceiling.", shown_name, error);
       read_limits(ceiling, config.ceiling);
     }

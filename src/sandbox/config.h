@@ -32,6 +32,7 @@ struct Config {
     std::vector<std::string> agents{"claude"};  // that `vm build` puts into the golden state
   } vm;
   Limits defaults;  // of a sandbox
+  unsigned pool = 1;  // containers that wait, started, for new sandboxes
   Limits ceiling;   // what a repository's locki.toml may ask for at most; default: the VM's size
   struct Net {
     std::string mode = "gate";                    // gate | ask | open | off

@@ -15,6 +15,18 @@
 
 namespace locki::sandbox {
 
+// Incus names: letters, digits, hyphens, not first or last, at most 63. The id makes it unique; the name is for people.
+std::string instance_name(const std::string& name, const std::string& id) {
+  std::string slug;
+  for (const char c : ascii_lower(name)) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+    if (plain || (!slug.empty() && slug.back() != '-')) slug += plain ? c : '-';
+  }
+  slug = slug.substr(0, 40);
+  while (!slug.empty() && slug.back() == '-') slug.pop_back();
+  return fmt::format("lk-{}{}{}", slug, slug.empty() ? "" : "-", id);
+}
+
 incus::CreateInstance container_definition(const Record& record, const Limits& limits, const std::string& image_alias) {
   incus::CreateInstance wanted;
   wanted.name = record.instance;
@@ -94,7 +106,7 @@ Result<> clone_inside(incus::Client& client, const Record& record, const git::Re
   incus::ExecRequest request;
   request.argv = {std::string(kEndpoint), "--init-clone",         "--root",       record.worktree, "--branch",      record.name,
                   "--oid",                tip,                    "--object-format", repository.object_format(),      "--user-name", user_name,
-                  "--user-email",         user_email};
+                  "--user-email",         user_email,             "--hostname",   instance_name(record.name, record.id)};
   sys::Fd messages(::memfd_create("locki-clone", MFD_CLOEXEC));
   incus::ExecControl control;
   TRY_ASSIGN(const auto ended, context(client.exec(record.instance, request, {.in = pack.read.get(), .out = -1, .err = messages.get()}, control), "while cloning into the sandbox"));

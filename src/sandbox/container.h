@@ -16,6 +16,9 @@ namespace locki::sandbox {
 inline constexpr std::string_view kEndpoint = "/usr/local/lib/locki/endpoint";
 inline constexpr std::string_view kHome = "/root";
 
+// Incus' name for a sandbox's container, and what it calls itself.
+std::string instance_name(const std::string& name, const std::string& id);
+
 // The user inside is root of an unprivileged container: its own id range, nothing of the VM's.
 incus::CreateInstance container_definition(const Record& record, const Limits& limits, const std::string& image_alias);
 

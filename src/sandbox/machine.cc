@@ -252,6 +252,12 @@ Activity Machine::activity() {
   return activity;
 }
 
+double Machine::memory_in_use() {
+  const auto status = driver_->status();
+  if (!status || status->memory_mib == 0) return 0;
+  return static_cast<double>(status->memory_in_use) / static_cast<double>(status->memory_mib << 20);
+}
+
 Result<json::object> Machine::status(const Config& config) {
   TRY_ASSIGN(const vm::Status status, driver_->status());
   const bool runs = status.state == vm::State::kRunning;

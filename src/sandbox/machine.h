@@ -50,6 +50,7 @@ class Machine {
   bool take_woken() { return woken_.exchange(false); }
   // What idleness is judged by. Zeros when it does not run.
   Activity activity();
+  double memory_in_use();  // the part of its memory that it holds; 0 when it does not run
   bool exists() const;  // there is a data disk
 
   // For sandbox work after ensure(). kUnavailable when the machine does not run.

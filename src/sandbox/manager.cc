@@ -40,6 +40,7 @@ Manager::Manager(const sys::Paths& paths, const sys::Installation& installation,
       installation_(installation),
       agents_(std::move(table)),
       records_(paths.state / "sandboxes"),
+      pool_(paths.state / "spares.json"),
       machine_(paths, installation),
       logins_(paths.agent_home()),
       git_(std::move(git)),
@@ -318,10 +319,7 @@ Result<> Manager::ensure_machine(const Config& config, const agents::Agent* want
   }
   std::thread([this] {
     std::this_thread::sleep_for(kWakeOthers);
-    {
-      const std::scoped_lock guard(mutex_);
-      swept_ = false;
-    }
+    sweep_again();
     take_up_running();
   }).detach();
   return {};

@@ -1,6 +1,7 @@
 // The use cases, as the daemon offers them. Thread-safe: each call may come from its own thread. One sandbox is changed by one call at
 // a time, the machine likewise; calls for different sandboxes run side by side. Long work reports progress and never prints. Its parts
-// are in manager_make.cc (record, branch, worktree), _open (bringing up), _remove, _review, _network and _machine; manager.cc has the rest.
+// are in manager_make.cc (record, branch, worktree), _open (bringing up), _pool (spare containers), _remove, _review, _network and _machine;
+// manager.cc has the rest.
 #pragma once
 
 #include <condition_variable>
@@ -21,6 +22,7 @@
 #include "sandbox/logins.h"
 #include "sandbox/machine.h"
 #include "sandbox/mirrors.h"
+#include "sandbox/pool.h"
 #include "sandbox/record.h"
 #include "sandbox/screens.h"
 #include "sys/xdg.h"
@@ -118,14 +120,29 @@ class Manager {
   void recover();
   // To be called every half minute or so: puts a machine to sleep that nobody would miss ([vm] idle).
   void look_for_idleness();
+  // Likewise: makes a spare container if one is missing and nobody is kept waiting by that; removes those that serve no more.
+  void fill_pool();
   // Mirrors are brought to rest; the machine goes on running.
   void shut_down();
 
  private:
   Manager(const sys::Paths& paths, const sys::Installation& installation, agents::AgentTable table, git::Program git);
 
+  // While it lives, a sandbox is being brought up.
+  class Opening {
+   public:
+    explicit Opening(Manager& manager);
+    ~Opening();
+    Opening(const Opening&) = delete;
+    Opening& operator=(const Opening&) = delete;
+
+   private:
+    Manager& manager_;
+  };
+
   Result<Config> config() const;
   std::filesystem::path worktree_of(const git::Repository& repository, const std::string& name) const;
+  ContainerSetup common_setup();
   ContainerSetup container_setup(const Record& record, const Config& config, const ProgressSink& progress);
   Result<MirrorPlan> mirror_plan(const Record& record, const Config& config) const;
   // (manager_review.cc)
@@ -148,8 +165,17 @@ class Manager {
   // The mirrors of all containers that run are taken up, as after a restart of the daemon or a sleep of the machine.
   void take_up_running();
   json::object screens_of(const Record& record);
-  // Containers whose record is gone: a remove while the machine was off, or a crash.
+  // Containers that are nobody's: removed while the machine was off, or left by a crash. Once, until there may be some again.
   void sweep();
+  void sweep_again();
+  // (manager_pool.cc)
+  std::string spare_fits(const ContainerSetup& setup) const;
+  Result<ContainerSetup> spare_setup(const Config& config);
+  Result<std::set<std::string>> taken_addresses() const;
+  // A spare becomes this sandbox's container, if there is one. The caller holds containers_mutex_ and the sandbox's lock.
+  Result<bool> take_spare(incus::Client& client, Record& record, const ContainerSetup& setup);
+  Result<> make_spare(incus::Client& client, const ContainerSetup& setup, const std::string& fits);
+  bool memory_is_short();
   Result<Record> find(const Where& where) const;
   // None is fine when no name was given.
   Result<std::optional<Record>> find_any(const Where& where) const;
@@ -170,19 +196,23 @@ class Manager {
   sys::Installation installation_;
   agents::AgentTable agents_;
   RecordStore records_;
+  Pool pool_;
   Machine machine_;
   Logins logins_;
   git::Program git_;
   AuditTrail audit_;
   Mirrors mirrors_;  // last: its threads use what is above
 
-  mutable std::mutex mutex_;  // of the two maps
+  mutable std::mutex mutex_;  // of what follows
   std::map<std::string, std::unique_ptr<std::mutex>> locks_;
   std::map<std::string, std::size_t> sessions_;
+  std::size_t opening_ = 0;  // sandboxes that are being brought up
+  std::chrono::steady_clock::time_point last_opened_;
+  bool swept_ = false;
+
   std::mutex create_mutex_;  // one branch and worktree at a time: git's own locks are per file
   // One container is made, started and removed at a time: under emulation several at once make Incus' database miss its own ten seconds.
   std::mutex containers_mutex_;
-  bool swept_ = false;
   ScreenWatch screens_;
   IdleWatch idle_;  // of look_for_idleness() alone
   // Shared while something is brought up or used, alone while the machine is stopped or put to sleep. Taken before all other locks.

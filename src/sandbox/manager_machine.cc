@@ -63,8 +63,7 @@ Result<> Manager::rest(bool force, std::string_view remedy, const ProgressSink& 
     TRY(bring_home(record, progress));
     mirrors_.stop(record.id);
   }
-  const std::scoped_lock guard(mutex_);
-  swept_ = false;
+  sweep_again();
   return {};
 }
 
@@ -77,6 +76,7 @@ Result<> Manager::stop_machine(bool force, const ProgressSink& progress) {
   const std::unique_lock alone(life_);
   TRY(rest(force, "end those sessions, or: locki vm stop --force", progress));
   TRY(machine_.stop(progress));
+  TRY(pool_.clear());
   machine_.egress().dismiss_all();
   return {};
 }
@@ -124,6 +124,7 @@ Result<> Manager::delete_machine(bool keep_golden, const ProgressSink& progress)
     record.agents.clear();
     TRY(records_.save(record));
   }
+  TRY(pool_.clear());
   return machine_.remove(keep_golden, progress);
 }
 

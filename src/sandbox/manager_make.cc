@@ -16,18 +16,6 @@ namespace {
 
 std::string now_text() { return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr))); }
 
-// Incus names: letters, digits, hyphens, not first or last, at most 63. The id makes it unique; the name is for people.
-std::string instance_name(const std::string& name, const std::string& id) {
-  std::string slug;
-  for (const char c : ascii_lower(name)) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-    if (plain || (!slug.empty() && slug.back() != '-')) slug += plain ? c : '-';
-  }
-  slug = slug.substr(0, 40);
-  while (!slug.empty() && slug.back() == '-') slug.pop_back();
-  return fmt::format("lk-{}{}{}", slug, slug.empty() ? "" : "-", id);
-}
-
 }  // namespace
 
 fs::path Manager::worktree_of(const git::Repository& repository, const std::string& name) const {
@@ -61,8 +49,8 @@ Result<Record> Manager::make(const Where& where, const std::string& from, const 
   record.git_dir = repository.common_dir().native();
   record.worktree = worktree_of(repository, where.name).native();
   record.instance = instance_name(record.name, record.id);
-  TRY_ASSIGN(const auto others, records_.list());
-  TRY_ASSIGN(record.address, RecordStore::free_address(record.id, others));
+  TRY_ASSIGN(const auto taken, taken_addresses());
+  TRY_ASSIGN(record.address, RecordStore::free_address(record.id, taken));
   record.created = now_text();
   TRY_ASSIGN(const auto existing_tip, repository.ref("refs/heads/" + where.name));
   record.made_branch = !existing_tip.has_value();

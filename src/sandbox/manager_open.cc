@@ -32,12 +32,17 @@ ContainerSetup Manager::container_setup(const Record& record, const Config& conf
       else report(progress, {ProgressEvent::Kind::kWarning, "locki.toml", "locki.toml is left out: " + parsed.error().describe(), std::nullopt});
     }
   }
-  ContainerSetup setup;
+  ContainerSetup setup = common_setup();
   std::vector<std::string> cut;
   setup.limits = limits_for(config, wishes, &cut);
   if (!cut.empty()) {
     report(progress, {ProgressEvent::Kind::kNote, "locki.toml", "the repository asks for more " + join(cut, ", ") + " than your config allows", std::nullopt});
   }
+  return setup;
+}
+
+ContainerSetup Manager::common_setup() {
+  ContainerSetup setup;
   setup.trust_archive = [this] { return machine_.trust_archive(); };
   setup.endpoint_program = installation_.libexec / "endpoint";
   setup.session_files = installation_.share / "session";
@@ -67,6 +72,7 @@ Result<MirrorPlan> Manager::mirror_plan(const Record& record, const Config& conf
 
 Result<> Manager::bring_up(Record& record, const ProgressSink& progress, const agents::Agent* wanted) {
   if (is_up(record.id)) return {};
+  const Opening opening(*this);
   std::error_code error;
   if (!fs::exists(record.worktree, error)) {
     return fail(ErrorKind::kNotFound, fmt::format("the worktree {} is gone", printable(record.worktree)),
@@ -74,7 +80,6 @@ Result<> Manager::bring_up(Record& record, const ProgressSink& progress, const a
   }
   TRY_ASSIGN(const Config config, this->config());
   TRY(ensure_machine(config, wanted, progress));
-  TRY(machine_.egress().admit(record, config));
   sweep();
   TRY_ASSIGN(auto client, machine_.incus());
   ContainerSetup setup = container_setup(record, config, progress);
@@ -84,7 +89,14 @@ Result<> Manager::bring_up(Record& record, const ProgressSink& progress, const a
   bool made = false;
   {
     const std::scoped_lock one(containers_mutex_);
-    TRY_ASSIGN(made, ensure_container(*client, record, setup, progress));
+    if (!record.cloned) {
+      TRY_ASSIGN(made, take_spare(*client, record, setup));
+    }
+    // A container of our own address must not find the gate closed.
+    TRY(machine_.egress().admit(record, config));
+    if (!made) {
+      TRY_ASSIGN(made, ensure_container(*client, record, setup, progress));
+    }
   }
   if (made) {
     // What an earlier container held is gone, with the agents' settings in it.

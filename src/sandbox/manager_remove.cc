@@ -114,15 +114,24 @@ void Manager::sweep() {
   }
   auto client = machine_.incus();
   if (!client) return;
+  // While nobody makes or takes over one.
+  const std::scoped_lock one(containers_mutex_);
   auto instances = (*client)->list_instances();
-  if (!instances) return;
+  std::vector<std::string> broken;
+  const auto records = records_.list(&broken);
+  if (!instances || !records || !broken.empty()) return;  // whose a container is can only be said when all is known
+  std::set<std::string> owned;
+  for (const auto& record : *records) owned.insert(record.instance);
+  for (const auto& spare : pool_.all()) owned.insert(spare.instance);
   for (const auto& instance : *instances) {
-    const auto id = instance.config.find("user.locki.id");
-    if (id == instance.config.end()) continue;
-    auto record = records_.load(id->second);
-    if (record || record.error().kind() != ErrorKind::kNotFound) continue;
-    log::info("removing the container {}: its sandbox is gone", printable(instance.name));
+    if (!instance.config.contains("user.locki.id") || owned.contains(instance.name)) continue;
+    log::info("removing the container {}: it is nobody's", printable(instance.name));
     if (auto removed = remove_container(**client, instance.name); !removed) log::warning("{}", removed.error().describe());
   }
+}
+
+void Manager::sweep_again() {
+  const std::scoped_lock guard(mutex_);
+  swept_ = false;
 }
 }  // namespace locki::sandbox

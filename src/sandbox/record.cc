@@ -95,9 +95,7 @@ std::string RecordStore::id_of(std::string_view git_dir, std::string_view name) 
   return hash.finish().to_hex().substr(0, 12);
 }
 
-Result<std::string> RecordStore::free_address(const std::string& id, const std::vector<Record>& records) {
-  std::set<std::string> taken;
-  for (const auto& record : records) taken.insert(record.address);
+Result<std::string> RecordStore::free_address(const std::string& id, const std::set<std::string>& taken) {
   constexpr std::size_t kAll = kAddressBlocks * kAddressesPerBlock;
   // The id is as good as random.
   const std::size_t first = Hash::Hasher()(hash_of(id)) % kAll;
@@ -106,7 +104,7 @@ Result<std::string> RecordStore::free_address(const std::string& id, const std::
     std::string address = fmt::format("10.77.{}.{}", 1 + number / kAddressesPerBlock, 1 + number % kAddressesPerBlock);
     if (!taken.contains(address)) return address;
   }
-  return fail(ErrorKind::kNoSpace, fmt::format("there are {} sandboxes, and addresses for no more", records.size()), "locki list --all shows them; locki rm NAME removes one");
+  return fail(ErrorKind::kNoSpace, fmt::format("there are {} sandboxes, and addresses for no more", taken.size()), "locki list --all shows them; locki rm NAME removes one");
 }
 
 Result<std::vector<Record>> RecordStore::list(std::vector<std::string>* broken) const {

@@ -48,9 +48,9 @@ Result<Record> record_from_json(const json::object& o);
 class RecordStore {
  public:
   explicit RecordStore(std::filesystem::path directory) : directory_(std::move(directory)) {}
-  // An address that none of these has: by the id, and the next one as long as it is taken.
+  // An address that is not taken: by the id, or the next one.
   // kNoSpace when all are taken.
-  static Result<std::string> free_address(const std::string& id, const std::vector<Record>& records);
+  static Result<std::string> free_address(const std::string& id, const std::set<std::string>& taken);
   static std::string id_of(std::string_view git_dir, std::string_view name);
   std::filesystem::path directory_of(const std::string& id) const { return directory_ / id; }  // also holds mirror/, history/
 

@@ -58,7 +58,7 @@ TEST(RecordStore, AddressesAreUniqueAndInTheNetwork) {
   Record first = sample();
   first.address = RecordStore::free_address(first.id, {}).value();
   EXPECT_TRUE(first.address.starts_with("10.77."));
-  EXPECT_NE(RecordStore::free_address(first.id, {first}).value(), first.address);
+  EXPECT_NE(RecordStore::free_address(first.id, {first.address}).value(), first.address);
 }
 
 TEST(TarWriter, TarReadsIt) {
