@@ -7,7 +7,7 @@
 #include <functional>
 
 #include "base/strings.h"
-#include "daemon/server.h"
+#include "daemon/meeting.h"
 
 namespace locki::daemon {
 
@@ -95,7 +95,7 @@ using Handler = std::function<Result<Reply>(const Call&)>;
 
 const std::map<std::string, Handler, std::less<>>& table() {
   static const std::map<std::string, Handler, std::less<>> kTable{
-      {"ping", [](const Call&) -> Result<Reply> { return Reply{{{"version", LOCKI_VERSION}, {"build", build_id()}, {"pid", ::getpid()}}, {}}; }},
+      {"ping", [](const Call&) -> Result<Reply> { return Reply{{{"version", LOCKI_VERSION}, {"build", own_build()}, {"pid", ::getpid()}}, {}}; }},
       {"daemon.leave", leave},
       {"vm.status",
        [](const Call& c) -> Result<Reply> {

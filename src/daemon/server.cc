@@ -16,21 +16,13 @@
 
 #include "base/log.h"
 #include "daemon/channel.h"
+#include "daemon/meeting.h"
 #include "daemon/methods.h"
 #include "sandbox/manager.h"
 #include "sys/file.h"
 #include "sys/socket.h"
 
 namespace locki::daemon {
-
-std::string build_id() {
-  static const std::string kId = [] {
-    struct stat st {};
-    if (::stat("/proc/self/exe", &st) != 0) return std::string(LOCKI_VERSION);
-    return fmt::format("{}-{:x}-{:x}.{:x}", LOCKI_VERSION, st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
-  }();
-  return kId;
-}
 
 namespace {
 
@@ -147,7 +139,7 @@ Result<int> serve_until_told(const sys::Paths& paths, const sys::Installation& i
   TRY_ASSIGN(auto manager, sandbox::Manager::open(paths, installation));
   TRY_ASSIGN(const sys::Fd listener, sys::listen_unix(socket_file(paths)));
   Server server(*manager, std::move(wake.write), paths.state / "phases.jsonl");
-  log::info("daemon {} serves {}", build_id(), printable(socket_file(paths).native()));
+  log::info("daemon {} serves {}", own_build(), printable(socket_file(paths).native()));
   readiness.tell("ready");
   std::thread([&manager] { manager->recover(); }).detach();
 

@@ -1,6 +1,6 @@
 // The use cases, as the daemon offers them. Thread-safe: each call may come from its own thread. One sandbox is changed by one call at
 // a time, the machine likewise; calls for different sandboxes run side by side. Long work reports progress and never prints. Its parts
-// are in manager_make.cc (record, branch, worktree), _open (bringing up), _remove, _review, _network and _machine; manager.cc has the rest.
+// are in manager_make.cc (record, branch, worktree), _open (bringing up), _list, _remove, _review, _network and _machine; manager.cc has the rest.
 #pragma once
 
 #include <condition_variable>
@@ -52,6 +52,9 @@ struct RemoveRequest {
   bool force = false;
   bool delete_branch = false;
 };
+
+// Lexically: the directory itself, too.
+bool lies_within(const std::filesystem::path& path, const std::filesystem::path& directory);
 
 class Manager {
  public:

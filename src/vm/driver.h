@@ -131,6 +131,8 @@ class VmDriver {
   // Called once before anything else; clears what a dead machine left behind.
   virtual Result<bool> adopt() = 0;
 
+  // Where it is in its life, without asking the machine itself.
+  virtual State state() = 0;
   virtual Result<Status> status() = 0;
   // Lets a guest go on that stands still because its disk could not be written (Status::problem). kNoSpace while the host's disk is still full.
   virtual Result<> go_on() = 0;

@@ -33,6 +33,7 @@ Command attach_command() {
           .options = {{"--watch", "", "look on; the keyboard does nothing but leave"}},
           .examples = {{"locki attach my-feature", ""}, {"locki attach --watch my-feature", "from a second terminal"}},
           .session = true,
+          .inside = true,
           .run = run};
 }
 
