@@ -117,7 +117,7 @@ const std::map<std::string, Handler, std::less<>>& table() {
       {"sandbox.new", [](const Call& c) { return reply(c.manager.create(c.where(), c.text("from"), c.progress)); }},
       {"sandbox.list", [](const Call& c) { return reply("sandboxes", c.manager.list(c.text("cwd"), c.flag("all"))); }},
       {"sandbox.start", [](const Call& c) { return reply(c.manager.start(c.where(), c.progress)); }},
-      {"sandbox.stop", [](const Call& c) { return reply(c.manager.stop(c.where(), c.progress)); }},
+      {"sandbox.stop", [](const Call& c) { return reply(c.manager.stop(c.where(), c.flag("force"), c.progress)); }},
       {"sandbox.remove", [](const Call& c) { return reply(c.manager.remove({c.where(), c.flag("force"), c.flag("delete_branch")}, c.progress)); }},
       {"sandbox.remove_merged", [](const Call& c) { return reply("removed", c.manager.remove_merged(c.text("cwd"), c.progress)); }},
       {"sandbox.undo",

@@ -117,7 +117,7 @@ Result<Record> Manager::start(const Where& where, const ProgressSink& progress) 
   return record;
 }
 
-Result<Record> Manager::stop(const Where& where, const ProgressSink& progress) {
+Result<Record> Manager::stop(const Where& where, bool force, const ProgressSink& progress) {
   TRY_ASSIGN(Record record, find(where));
   const std::shared_lock awake(life_);
   const auto held = lock(record.id);
@@ -126,6 +126,7 @@ Result<Record> Manager::stop(const Where& where, const ProgressSink& progress) {
     TRY(ensure_machine(config, progress));
   }
   if (!machine_.running()) return record;
+  if (!force) TRY(refuse_while_in_use(record, "stop"));
   Phase phase(progress, "stop", fmt::format("Stopping {}", record.name));
   TRY_ASSIGN(auto client, machine_.incus());
   if (is_up(record.id)) {

@@ -1,4 +1,6 @@
 // Manager: the list of sandboxes. People and prompts ask for it often: git is asked as little as possible, all at once, and the machine is not.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <future>
 
@@ -30,6 +32,13 @@ std::string known_repository(const fs::path& cwd, const std::vector<Record>& rec
     }
     if (directory == directory.parent_path()) return "";
   }
+}
+
+Result<std::string> ask_screens(incus::Client& client, const std::string& instance) {
+  incus::RunOptions options;
+  options.timeout = std::chrono::seconds(10);
+  options.max_output = 4096;
+  return client.run_ok(instance, {std::string(kAgentSession), "--state"}, options);
 }
 
 struct Work {
@@ -86,7 +95,15 @@ Result<json::array> Manager::list(const std::string& cwd, bool all) const {
       std::error_code error;
       const bool there = fs::exists(record.worktree, error), up = machine_runs && mirror.state != "stopped";
       o["state"] = !there ? "broken" : up ? "running" : machine_sleeps && record.cloned ? "asleep" : "stopped";
-      if (up && !record.agents.empty()) o["screens"] = self->screens_of(record);
+      if (up && !record.agents.empty()) {
+        json::object screens, ended;
+        for (const auto& [agent, screen] : self->screens_of(record)) {
+          screens[agent] = to_string(screen.state);
+          if (screen.state == ScreenState::kFinished) ended[agent] = screen.status;
+        }
+        o["screens"] = std::move(screens);
+        o["ended"] = std::move(ended);  // with which status
+      }
       o["mirror"] = json::object{{"state", mirror.state}, {"held", mirror.state == "stopped" ? held_files(record).size() : mirror.held.size()},
                                 {"conflicts", mirror.conflicts}, {"stuck", mirror.stuck.size()}, {"refused", mirror.refused}, {"problem", mirror.problem}};
       Work work = there ? work_of(git_, record, of_repository) : Work{};
@@ -104,18 +121,35 @@ Result<json::array> Manager::list(const std::string& cwd, bool all) const {
   return out;
 }
 
-json::object Manager::screens_of(const Record& record) {
+Screens Manager::screens_of(const Record& record) {
   const auto client = machine_.incus();
   if (!client) return {};
-  const auto screens = screens_.look(record.id, [client = *client, instance = record.instance] {
-    incus::RunOptions options;
-    options.timeout = std::chrono::seconds(10);
-    options.max_output = 4096;
-    return client->run_ok(instance, {std::string(kAgentSession), "--state"}, options);
-  });
-  json::object o;
-  for (const auto& [agent, state] : screens) o[agent] = state == ScreenState::kWaiting ? "waiting" : "running";
-  return o;
+  return screens_.look(record.id, [client = *client, instance = record.instance] { return ask_screens(*client, instance); });
+}
+
+Result<> Manager::refuse_while_in_use(const Record& record, std::string_view verb) {
+  std::size_t open = 0;
+  {
+    const std::scoped_lock guard(mutex_);
+    if (const auto found = sessions_.find(record.id); found != sessions_.end()) open = found->second;
+  }
+  if (open > 0) {
+    return fail(ErrorKind::kConflict, fmt::format("{} is in use by {} session{}", record.name, open, open == 1 ? "" : "s"), "end it, or use --force");
+  }
+  const auto client = machine_.incus();
+  if (!client || record.agents.empty()) return {};
+  // Asked anew: what the list knew may be some seconds old. A container that does not run has none.
+  const auto said = ask_screens(**client, record.instance);
+  if (!said) return {};
+  const auto screens = parse_screens(*said);
+  screens_.note(record.id, screens);
+  for (const auto& [agent, screen] : screens) {
+    if (screen.state == ScreenState::kFinished) continue;
+    return fail(ErrorKind::kConflict,
+                fmt::format("{} runs in {}{}, and would be ended", agent, record.name, screen.state == ScreenState::kWaiting ? " (it waits for you)" : ""),
+                fmt::format("look at it: locki attach {0}; to {1} it all the same: --force", record.name, verb));
+  }
+  return {};
 }
 
 }  // namespace locki::sandbox

@@ -121,6 +121,8 @@ class VmDriver {
   // Puts the running machine to sleep with everything in it; nothing of it runs afterwards. Connections of connect() and listen() end.
   // On an error it runs on, unless alive() says otherwise. `label` is the caller's, and comes back with the start.
   virtual Result<Suspended> suspend(const std::string& label) = 0;
+  // Waits until what suspend() left is on the disk, and valid also after the host was restarted.
+  virtual void wait_until_durable() = 0;
   // Gives up a suspended state: the next start is an ordinary boot. None is fine.
   virtual Result<> forget() = 0;
   // Asks the guest to power off, after the grace time ends the VMM, and kills what is still there. Not running is fine.

@@ -114,6 +114,10 @@ class QemuDriver final : public VmDriver {
     const std::lock_guard operation(operation_);
     return context(suspend_locked(label), "while suspending the VM");
   }
+  void wait_until_durable() override {
+    const std::lock_guard operation(operation_);
+    if (settling_.joinable()) settling_.join();
+  }
   Result<> forget() override {
     const std::lock_guard operation(operation_);
     return saved_.drop();
