@@ -1,11 +1,13 @@
-# Installed layout: bin/locki, libexec/locki/{jail,mirror,endpoint}, share/locki/{recipes,agents,gate,review}. The build tree has the same one:
+# Installed layout: bin/locki, libexec/locki/{locki,jail,mirror,endpoint}, share/locki/{recipes,agents,gate,review}. The build tree has the same one:
 # `locki` finds its parts relative to its own file, so both work without a configured prefix.
 set(locki_programs)
 set_target_properties(locki PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 install(TARGETS locki RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 list(APPEND locki_programs locki)
-foreach(part jail mirror endpoint)
-  set_target_properties(locki-${part} PROPERTIES OUTPUT_NAME ${part} RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/libexec/locki)
+foreach(part core jail mirror endpoint)
+  # The daemon and the sessions are seen as "locki", too.
+  string(REPLACE core locki program ${part})
+  set_target_properties(locki-${part} PROPERTIES OUTPUT_NAME ${program} RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/libexec/locki)
   install(TARGETS locki-${part} RUNTIME DESTINATION libexec/locki)
   list(APPEND locki_programs locki-${part})
 endforeach()

@@ -21,6 +21,7 @@ int failed(const Context& context, const Error& error, bool session) {
 // What a library throws past its façade is a defect; it is told like any other failure, and nothing is left half-drawn.
 Result<int> guarded(Context& context, const Command& command, const Arguments& arguments) {
   try {
+    TRY(context.services.prepare(command));
     return command.run(context, arguments);
   } catch (const std::exception& e) {
     return fail(ErrorKind::kFailed, std::string("an unexpected error: ") + e.what(), "please report this with what you did");

@@ -63,6 +63,7 @@ struct Command {
   bool passes_rest = false;  // one optional positional, then all else goes on untouched; options of ours stand before it
   std::string rest_name;     // of that, in help: "ARGS", "CMD"
   bool session = false;      // its exit status is the one of what ran inside; ours is 125 when we fail
+  bool inside = false;       // speaks to incusd itself (Services::execution), or is the daemon: of the program that can
   std::vector<Command> children;
   std::function<Result<int>(Context&, const Arguments&)> run;
 

@@ -45,9 +45,13 @@ class Execution {
   virtual void cancel() = 0;
 };
 
+struct Command;
+
 class Services {
  public:
   virtual ~Services() = default;
+  // Called once, before the command runs. May not return: the small program becomes the one that can do it.
+  virtual Result<> prepare(const Command&) { return {}; }
   virtual Result<std::unique_ptr<Caller>> connect() = 0;           // starts the daemon when none runs
   virtual Result<std::unique_ptr<Caller>> connect_existing() = 0;  // kUnavailable when none runs
   virtual Result<std::unique_ptr<Execution>> execution(const OpenedSandbox& sandbox) = 0;

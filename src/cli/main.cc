@@ -1,4 +1,7 @@
 // The program `locki`: puts the real parts together and runs the command. Everything else is in the library, where tests reach it.
+//
+// There are two of it. bin/locki is what people start: without TLS, because loading OpenSSL alone takes longer than most commands. For those that
+// go inside, and for the daemon, it becomes libexec/locki/locki, which has everything. They differ in real_services() only.
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -30,14 +33,14 @@ cli::Terminal terminal_of(const std::map<std::string, std::string>& environment)
   return terminal;
 }
 
-Result<int> run(const std::vector<std::string>& words) {
+Result<int> run(char** argv, const std::vector<std::string>& words) {
   const auto environment = cli::host_environment();
   TRY_ASSIGN(const auto paths, sys::paths_from_environment());
   TRY_ASSIGN(const auto installation, sys::find_installation());
   std::error_code error;
   const auto cwd = std::filesystem::current_path(error);  // canonical, as the kernel says it
   if (error) return fail_errno(error.value(), "the current directory cannot be used");
-  const auto services = cli::real_services(paths, installation);
+  const auto services = cli::real_services(paths, installation, argv);
   cli::Context context{.services = *services,
                        .terminal = terminal_of(environment),
                        .paths = paths,
@@ -58,7 +61,7 @@ int main(int argc, char** argv) {
   }
   // A closed pipe is an error of the write, not the end of the program: descriptors of several peers are held here.
   std::signal(SIGPIPE, SIG_IGN);
-  const auto status = run({argv + std::min(argc, 1), argv + argc});
+  const auto status = run(argv, {argv + std::min(argc, 1), argv + argc});
   if (status) return *status;
   const auto terminal = terminal_of(cli::host_environment());
   terminal.write_err(cli::rendered(status.error(), term::Style(terminal.err_facts.colour)));

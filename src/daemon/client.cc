@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <thread>
 
-#include "daemon/server.h"
+#include "daemon/meeting.h"
 #include "sys/file.h"
 #include "sys/process.h"
 #include "sys/socket.h"
@@ -40,7 +40,7 @@ std::string log_tail(const sys::Paths& paths) {
 Result<> start_daemon(const sys::Paths& paths, const sys::Installation& installation) {
   TRY_ASSIGN(sys::Pipe ready, sys::make_pipe());
   TRY_ASSIGN(sys::Fd log, sys::open_file(log_file(paths), O_WRONLY | O_CREAT | O_APPEND));
-  TRY_ASSIGN(sys::Child child, sys::spawn({.program = installation.program,
+  TRY_ASSIGN(sys::Child child, sys::spawn({.program = installation.core,
                                            .args = {"daemon"},
                                            .environment = daemon_environment(),
                                            .out = log.get(),
@@ -75,7 +75,7 @@ Result<Client> Client::connect(const sys::Paths& paths, const sys::Installation&
   for (int attempt = 0; attempt < 40; ++attempt) {
     if (auto client = connect_existing(paths)) {
       const auto pong = client->call("ping", {});
-      if (pong && json::string_or(pong->result, "build") == build_id()) return client;
+      if (pong && json::string_or(pong->result, "build") == build_id(installation.core)) return client;
       // One that dies at this moment is waited for, like one that leaves: a later attempt starts another.
       if (!pong && !client->lost()) return fail(pong.error());
       if (pong) {

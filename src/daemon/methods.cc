@@ -7,7 +7,7 @@
 #include <functional>
 
 #include "base/strings.h"
-#include "daemon/server.h"
+#include "daemon/meeting.h"
 
 namespace locki::daemon {
 
@@ -95,7 +95,7 @@ using Handler = std::function<Result<Reply>(const Call&)>;
 
 const std::map<std::string, Handler, std::less<>>& table() {
   static const std::map<std::string, Handler, std::less<>> kTable{
-      {"ping", [](const Call&) -> Result<Reply> { return Reply{{{"version", LOCKI_VERSION}, {"build", build_id()}, {"pid", ::getpid()}}, {}}; }},
+      {"ping", [](const Call&) -> Result<Reply> { return Reply{{{"version", LOCKI_VERSION}, {"build", own_build()}, {"pid", ::getpid()}}, {}}; }},
       {"daemon.leave", leave},
       {"vm.status",
        [](const Call& c) -> Result<Reply> {
@@ -117,7 +117,7 @@ const std::map<std::string, Handler, std::less<>>& table() {
       {"sandbox.new", [](const Call& c) { return reply(c.manager.create(c.where(), c.text("from"), c.progress)); }},
       {"sandbox.list", [](const Call& c) { return reply("sandboxes", c.manager.list(c.text("cwd"), c.flag("all"))); }},
       {"sandbox.start", [](const Call& c) { return reply(c.manager.start(c.where(), c.progress)); }},
-      {"sandbox.stop", [](const Call& c) { return reply(c.manager.stop(c.where(), c.progress)); }},
+      {"sandbox.stop", [](const Call& c) { return reply(c.manager.stop(c.where(), c.flag("force"), c.progress)); }},
       {"sandbox.remove", [](const Call& c) { return reply(c.manager.remove({c.where(), c.flag("force"), c.flag("delete_branch")}, c.progress)); }},
       {"sandbox.remove_merged", [](const Call& c) { return reply("removed", c.manager.remove_merged(c.text("cwd"), c.progress)); }},
       {"sandbox.undo",

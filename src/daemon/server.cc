@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "daemon/channel.h"
+#include "daemon/meeting.h"
 #include "daemon/methods.h"
 #include "sandbox/manager.h"
 #include "sys/file.h"
@@ -23,18 +24,11 @@
 
 namespace locki::daemon {
 
-std::string build_id() {
-  static const std::string kId = [] {
-    struct stat st {};
-    if (::stat("/proc/self/exe", &st) != 0) return std::string(LOCKI_VERSION);
-    return fmt::format("{}-{:x}-{:x}.{:x}", LOCKI_VERSION, st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
-  }();
-  return kId;
-}
-
 namespace {
 
 constexpr std::chrono::seconds kIdleLook{20};
+// systemd's default before it kills is 90 s (DefaultTimeoutStopSec); memory of some gigabytes goes to a slow disk in half of that.
+constexpr std::chrono::seconds kSleepTime{60};
 
 // Tells the client that started us, once. Started by hand, there is nobody to tell.
 class Readiness {
@@ -70,6 +64,7 @@ class Server {
     }).detach();
   }
   int connections() const { return connections_; }
+  int wake() const { return wake_.get(); }  // a byte ends the daemon
 
  private:
   void converse(Channel& channel, Connection& connection) {
@@ -127,6 +122,16 @@ class Server {
   std::atomic<int> connections_{0};
 };
 
+// The session or the host ends, and with it the machine, unless it is asleep in time.
+void go_to_sleep(sandbox::Manager& manager) {
+  std::thread([] {
+    std::this_thread::sleep_for(kSleepTime);
+    log::warning("the machine could not be put to sleep in time");
+    ::_exit(1);
+  }).detach();
+  if (const auto slept = manager.sleep_before_the_end(); !slept) log::warning("the machine stays awake: {}", slept.error().describe());
+}
+
 Result<int> serve_until_told(const sys::Paths& paths, const sys::Installation& installation, Readiness& readiness) {
   TRY(sys::make_paths(paths));
   auto lock = sys::FileLock::try_acquire(paths.state / "daemon.lock");
@@ -147,22 +152,33 @@ Result<int> serve_until_told(const sys::Paths& paths, const sys::Installation& i
   TRY_ASSIGN(auto manager, sandbox::Manager::open(paths, installation));
   TRY_ASSIGN(const sys::Fd listener, sys::listen_unix(socket_file(paths)));
   Server server(*manager, std::move(wake.write), paths.state / "phases.jsonl");
-  log::info("daemon {} serves {}", build_id(), printable(socket_file(paths).native()));
+  log::info("daemon {} serves {}", own_build(), printable(socket_file(paths).native()));
   readiness.tell("ready");
   std::thread([&manager] { manager->recover(); }).detach();
 
-  std::thread([&manager] {
+  std::atomic<bool> cut_off = false;
+  std::thread([&manager, &paths, &cut_off, wake = server.wake()] {
     for (;;) {
       std::this_thread::sleep_for(kIdleLook);
+      // The user's runtime directory goes with the last session (pam_systemd(8)); without its socket nobody finds this daemon again.
+      std::error_code error;
+      if (!std::filesystem::exists(socket_file(paths), error) && !error && !cut_off.exchange(true)) (void)sys::write_all(wake, "x");
       manager->look_for_idleness();
       manager->fill_pool();
     }
   }).detach();
 
+  bool ends = false;
   for (;;) {
     std::array<pollfd, 3> polls{{{listener.get(), POLLIN, 0}, {signal_fd.get(), POLLIN, 0}, {wake.read.get(), POLLIN, 0}}};
     if (::poll(polls.data(), polls.size(), -1) < 0) continue;
-    if (polls[1].revents != 0 || polls[2].revents != 0) break;
+    if (polls[1].revents != 0 || polls[2].revents != 0) {
+      signalfd_siginfo told{};
+      const bool by_signal = polls[1].revents != 0 && ::read(signal_fd.get(), &told, sizeof told) == sizeof told;
+      // By hand (Ctrl-C) and for another build only the daemon goes. systemd's SIGTERM may come with a SIGHUP, which is read first.
+      ends = cut_off || (by_signal && told.ssi_signo != SIGINT);
+      break;
+    }
     if (polls[0].revents == 0) continue;
     auto connection = sys::accept_connection(listener.get());
     if (!connection) continue;
@@ -171,7 +187,8 @@ Result<int> serve_until_told(const sys::Paths& paths, const sys::Installation& i
     server.serve(std::move(*connection));
   }
   ::unlink(socket_file(paths).c_str());
-  log::info("daemon leaves");
+  log::info("daemon leaves{}", ends ? ": the session or the host ends" : "");
+  if (ends) go_to_sleep(*manager);
   manager->shut_down();
   // Connections may still be at work in their threads: everything they do survives being cut anywhere, so end now.
   ::_exit(0);

@@ -4,7 +4,7 @@
 
 namespace locki::git {
 
-Result<> disable_filters(const Repository& repository, sys::ProcessSpec& spec) {
+Result<std::map<std::string, std::string>> filter_switches(const Repository& repository) {
   TRY_ASSIGN(const sys::Output output,
              sys::run(repository.common_command(
                  {"config", "-z", "--name-only", "--get-regexp", R"(^filter\..*\.(clean|smudge|process|required)$)"})));
@@ -17,10 +17,11 @@ Result<> disable_filters(const Repository& repository, sys::ProcessSpec& spec) {
     const auto first = key.find('.'), last = key.rfind('.');
     if (first != std::string::npos && last > first) names.insert(key.substr(0, last));
   }
+  std::map<std::string, std::string> environment;
   int count = 0;
   const auto set = [&](const std::string& key, const char* value) {
-    spec.environment["GIT_CONFIG_KEY_" + std::to_string(count)] = key;
-    spec.environment["GIT_CONFIG_VALUE_" + std::to_string(count)] = value;
+    environment["GIT_CONFIG_KEY_" + std::to_string(count)] = key;
+    environment["GIT_CONFIG_VALUE_" + std::to_string(count)] = value;
     ++count;
   };
   for (const std::string& name : names) {
@@ -30,7 +31,13 @@ Result<> disable_filters(const Repository& repository, sys::ProcessSpec& spec) {
     set(name + ".process", "");
     set(name + ".required", "false");
   }
-  spec.environment["GIT_CONFIG_COUNT"] = std::to_string(count);
+  environment["GIT_CONFIG_COUNT"] = std::to_string(count);
+  return environment;
+}
+
+Result<> disable_filters(const Repository& repository, sys::ProcessSpec& spec) {
+  TRY_ASSIGN(const auto environment, filter_switches(repository));
+  for (const auto& [key, value] : environment) spec.environment[key] = value;
   return {};
 }
 

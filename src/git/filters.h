@@ -3,11 +3,16 @@
 // Blocking; any thread.
 #pragma once
 
+#include <map>
+#include <string>
+
 #include "git/repository.h"
 
 namespace locki::git {
 
-// Adds GIT_CONFIG_COUNT and friends to the spec's environment.
+// What switches them off in a command's environment: GIT_CONFIG_COUNT and friends.
+Result<std::map<std::string, std::string>> filter_switches(const Repository& repository);
+// The same, added to the spec's environment.
 Result<> disable_filters(const Repository& repository, sys::ProcessSpec& spec);
 
 }  // namespace locki::git

@@ -21,15 +21,16 @@ Result<std::optional<std::string>> run_or_absent(const sys::ProcessSpec& spec, i
 Result<Repository> Repository::discover(const Program& program, const fs::path& directory) {
   const auto ask = git::command(program, Config::kUser, directory,
                                 {"rev-parse", "--path-format=absolute", "--git-common-dir", "--absolute-git-dir",
-                                 "--is-bare-repository", "--show-object-format"});
+                                 "--is-bare-repository", "--show-object-format", "--show-toplevel"});
   TRY_ASSIGN(const sys::Output output, sys::run(ask));
-  if (!output.exit.ok()) {
+  // The last question, the toplevel, has no answer where there is no worktree: then git fails, with the other answers given.
+  const auto lines = split_lines(output.out);
+  if (!output.exit.ok() && lines.size() < 4) {
     return fail(ErrorKind::kNotFound,
                 "'" + directory.string() + "' is not in a git repository: " + printable(trim(output.err)),
                 "change into a git repository, or make one with git init and a first commit");
   }
-  const auto lines = split_lines(output.out);
-  if (lines.size() != 4)
+  if (lines.size() != (output.exit.ok() ? 5 : 4))
     return fail(ErrorKind::kFailed, "git rev-parse answered something unexpected in '" + directory.string() + "'");
   Repository repository;
   repository.program_ = program;
@@ -37,14 +38,21 @@ Result<Repository> Repository::discover(const Program& program, const fs::path& 
   repository.git_dir_ = lines[1];
   repository.object_format_ = lines[3];
   if (lines[2] == "false") {
-    auto toplevel = sys::run_ok(
-        git::command(program, Config::kUser, directory, {"rev-parse", "--path-format=absolute", "--show-toplevel"}));
-    if (!toplevel) {
+    if (lines.size() < 5) {
       return fail(ErrorKind::kNotFound, "'" + directory.string() + "' is inside a git directory, not in a worktree",
                   "change into the repository's worktree");
     }
-    repository.toplevel_ = first_line(*toplevel);
+    repository.toplevel_ = lines[4];
   }
+  return repository;
+}
+
+Repository Repository::known(const Program& program, fs::path common_dir, fs::path toplevel) {
+  Repository repository;
+  repository.program_ = program;
+  repository.common_dir_ = std::move(common_dir);
+  repository.toplevel_ = std::move(toplevel);
+  repository.object_format_.clear();
   return repository;
 }
 

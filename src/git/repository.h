@@ -16,6 +16,9 @@ class Repository {
   // Refuses one that another user owns, as git does (safe.directory).
   static Result<Repository> discover(const Program& program, const fs::path& directory);
 
+  // One that discover() found earlier: nothing is looked at, and git_dir() and object_format() are not known.
+  static Repository known(const Program& program, fs::path common_dir, fs::path toplevel);
+
   const Program& program() const { return program_; }
   const fs::path& toplevel() const { return toplevel_; }      // of the worktree asked from; empty when bare
   const fs::path& common_dir() const { return common_dir_; }  // absolute; shared by all worktrees

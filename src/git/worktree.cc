@@ -102,9 +102,14 @@ Result<> prune_worktrees(const Repository& repository) {
 }
 
 Result<bool> is_dirty(const Repository& repository, const fs::path& worktree) {
+  TRY_ASSIGN(const auto switches, filter_switches(repository));
+  return is_dirty(repository, worktree, switches);
+}
+
+Result<bool> is_dirty(const Repository& repository, const fs::path& worktree, const std::map<std::string, std::string>& filter_switches) {
   auto spec = git::command(repository.program(), Config::kUser, worktree,
                            {"status", "--porcelain=v1", "-z", "--untracked-files=normal", "--ignore-submodules=all", "--no-renames"});
-  TRY(disable_filters(repository, spec));
+  for (const auto& [key, value] : filter_switches) spec.environment[key] = value;
   TRY_ASSIGN(const std::string out, sys::run_ok(spec, {}, {.timeout = std::chrono::minutes(10)}));
   return !out.empty();
 }

@@ -31,6 +31,8 @@ Result<> remove_worktree(const Repository& repository, const fs::path& path);
 Result<> prune_worktrees(const Repository& repository);
 // Anything that is not committed: changed or untracked files that are not ignored. Filters of the configuration do not run.
 Result<bool> is_dirty(const Repository& repository, const fs::path& worktree);
+// For many worktrees of one repository: what git/filters.h says about it is asked once.
+Result<bool> is_dirty(const Repository& repository, const fs::path& worktree, const std::map<std::string, std::string>& filter_switches);
 // Commits of `branch` that no other branch, remote branch or tag reaches, newest first, "abbrev subject", at most `limit`.
 Result<std::vector<std::string>> unmerged_commits(const Repository& repository, std::string_view branch, std::size_t limit = 100);
 // `git branch -D` with the value it must have.

@@ -42,6 +42,8 @@ void limit_resources() {
   (void)::setrlimit(RLIMIT_CORE, &none);
   (void)::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   (void)::signal(SIGPIPE, SIG_IGN);
+  // At a logout or a shutdown every process is told to end at once; the daemon then still needs this one, and ends it over the control socket.
+  for (const int number : {SIGTERM, SIGHUP, SIGINT}) (void)::signal(number, SIG_IGN);
 }
 
 // What is not understood holds nothing back, so it is an error.

@@ -51,20 +51,14 @@ void Machine::adopt() {
   if (adopted && *adopted) log::info("took over the running machine");
 }
 
-bool Machine::running() {
-  auto status = driver_->status();
-  return status && status->state == vm::State::kRunning;
-}
+bool Machine::running() { return driver_->state() == vm::State::kRunning; }
 
 bool Machine::working() {
   auto status = driver_->status();
   return status && status->state == vm::State::kRunning && !status->stands_still;
 }
 
-bool Machine::asleep() {
-  auto status = driver_->status();
-  return status && status->state == vm::State::kSuspended;
-}
+bool Machine::asleep() { return driver_->state() == vm::State::kSuspended; }
 
 bool Machine::exists() const {
   std::error_code error;

@@ -39,6 +39,8 @@ class Machine {
   Result<> stop(const ProgressSink& progress);
   // Everything in it sleeps until the next ensure(). kUnavailable when it does not run.
   Result<> suspend(const ProgressSink& progress);
+  // What suspend() left is good also after the host was restarted.
+  void wait_until_durable() { driver_->wait_until_durable(); }
   // The data disk too, and with it what every sandbox holds inside. The roots and the agent logins stay, and the golden state if wanted.
   Result<> remove(bool keep_golden, const ProgressSink& progress);
   Result<json::object> status(const Config& config);

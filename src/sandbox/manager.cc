@@ -3,11 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <future>
 
 #include "base/log.h"
 #include "base/strings.h"
-#include "git/worktree.h"
 #include "mirror/history.h"
 #include "sandbox/agent_store.h"
 #include "sandbox/undo.h"
@@ -21,11 +19,6 @@ using std::chrono::milliseconds;
 namespace {
 
 constexpr milliseconds kWakeOthers{1'500};  // the command that woke the machine goes first
-
-bool lies_in(const fs::path& path, const fs::path& directory) {
-  const auto relative = path.lexically_relative(directory);
-  return !relative.empty() && *relative.begin() != "..";
-}
 
 }  // namespace
 
@@ -73,7 +66,7 @@ Result<Record> Manager::find(const Where& where) const {
   if (where.name.empty()) {
     TRY_ASSIGN(const auto records, records_.list());
     for (const auto& record : records) {
-      if (lies_in(where.cwd, record.worktree)) return record;
+      if (lies_within(where.cwd, record.worktree)) return record;
     }
     return fail(ErrorKind::kUsage, "which sandbox?", "give its name, or run this inside its worktree; locki list shows them");
   }
@@ -115,65 +108,6 @@ std::size_t Manager::sessions() const {
 
 // ---- managing
 
-Result<json::array> Manager::list(const std::string& cwd, bool all) const {
-  std::vector<std::string> broken;
-  TRY_ASSIGN(const auto records, records_.list(&broken));
-  std::string only;
-  if (!all) {
-    auto repository = git::Repository::discover(git_, cwd);
-    if (repository) only = repository->common_dir().native();
-  }
-  auto* self = const_cast<Manager*>(this);
-  const bool machine_runs = self->machine_.running(), machine_sleeps = !machine_runs && self->machine_.asleep();
-  std::vector<std::future<json::object>> pending;
-  for (const auto& record : records) {
-    if (!only.empty() && record.git_dir != only) continue;
-    pending.push_back(std::async(std::launch::async, [this, self, &record, machine_runs, machine_sleeps] {
-      json::object o{{"name", record.name},         {"repo", record.repo},       {"branch", record.name},
-                     {"worktree", record.worktree}, {"created", record.created}, {"instance", record.instance}, {"base", record.base}};
-      json::array agents;
-      for (const auto& agent : record.agents) agents.emplace_back(agent);
-      o["agents"] = std::move(agents);
-      const MirrorStatus mirror = mirrors_.status(record.id);
-      std::error_code error;
-      const bool up = machine_runs && mirror.state != "stopped";
-      o["state"] = !fs::exists(record.worktree, error) ? "broken" : up ? "running" : machine_sleeps && record.cloned ? "asleep" : "stopped";
-      if (up && !record.agents.empty()) o["screens"] = self->screens_of(record);
-      o["mirror"] = json::object{{"state", mirror.state}, {"held", mirror.state == "stopped" ? held_files(record).size() : mirror.held.size()},
-                                {"conflicts", mirror.conflicts}, {"stuck", mirror.stuck.size()}, {"refused", mirror.refused}, {"problem", mirror.problem}};
-      o["dirty"] = nullptr;
-      o["ahead"] = nullptr;
-      if (auto repository = git::Repository::discover(git_, record.worktree)) {
-        if (auto dirty = git::is_dirty(*repository, record.worktree)) o["dirty"] = *dirty;
-        auto count = sys::run_ok(repository->command({"rev-list", "--count", record.base + "..refs/heads/" + record.name, "--"}));
-        if (count) o["ahead"] = static_cast<std::int64_t>(parse_u64(trim(*count)).value_or(0));
-      }
-      const std::scoped_lock guard(mutex_);
-      const auto sessions = sessions_.find(record.id);
-      o["sessions"] = sessions == sessions_.end() ? 0 : sessions->second;
-      return o;
-    }));
-  }
-  json::array out;
-  for (auto& one : pending) out.push_back(one.get());
-  for (const auto& why : broken) out.push_back(json::object{{"name", why.substr(0, why.find(':'))}, {"state", "broken"}, {"problem", why}});
-  return out;
-}
-
-json::object Manager::screens_of(const Record& record) {
-  const auto client = machine_.incus();
-  if (!client) return {};
-  const auto screens = screens_.look(record.id, [client = *client, instance = record.instance] {
-    incus::RunOptions options;
-    options.timeout = std::chrono::seconds(10);
-    options.max_output = 4096;
-    return client->run_ok(instance, {std::string(kAgentSession), "--state"}, options);
-  });
-  json::object o;
-  for (const auto& [agent, state] : screens) o[agent] = state == ScreenState::kWaiting ? "waiting" : "running";
-  return o;
-}
-
 Result<Record> Manager::start(const Where& where, const ProgressSink& progress) {
   TRY_ASSIGN(Record record, find(where));
   const std::shared_lock awake(life_);
@@ -184,7 +118,7 @@ Result<Record> Manager::start(const Where& where, const ProgressSink& progress) 
   return record;
 }
 
-Result<Record> Manager::stop(const Where& where, const ProgressSink& progress) {
+Result<Record> Manager::stop(const Where& where, bool force, const ProgressSink& progress) {
   TRY_ASSIGN(Record record, find(where));
   const std::shared_lock awake(life_);
   const auto held = lock(record.id);
@@ -193,6 +127,7 @@ Result<Record> Manager::stop(const Where& where, const ProgressSink& progress) {
     TRY(ensure_machine(config, nullptr, progress));
   }
   if (!machine_.running()) return record;
+  if (!force) TRY(refuse_while_in_use(record, "stop"));
   Phase phase(progress, "stop", fmt::format("Stopping {}", record.name));
   TRY_ASSIGN(auto client, machine_.incus());
   if (is_up(record.id)) {

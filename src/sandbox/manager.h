@@ -1,7 +1,7 @@
 // The use cases, as the daemon offers them. Thread-safe: each call may come from its own thread. One sandbox is changed by one call at
 // a time, the machine likewise; calls for different sandboxes run side by side. Long work reports progress and never prints. Its parts
-// are in manager_make.cc (record, branch, worktree), _open (bringing up), _pool (spare containers), _remove, _review, _network and _machine;
-// manager.cc has the rest.
+// are in manager_make.cc (record, branch, worktree), _open (bringing up), _pool (spare containers), _list, _remove, _review, _network and
+// _machine; manager.cc has the rest.
 #pragma once
 
 #include <condition_variable>
@@ -55,6 +55,9 @@ struct RemoveRequest {
   bool delete_branch = false;
 };
 
+// Lexically: the directory itself, too.
+bool lies_within(const std::filesystem::path& path, const std::filesystem::path& directory);
+
 class Manager {
  public:
   static Result<std::unique_ptr<Manager>> open(const sys::Paths& paths, const sys::Installation& installation);
@@ -70,7 +73,8 @@ class Manager {
   Result<Record> create(const Where& where, const std::string& from, const ProgressSink& progress);
   Result<json::array> list(const std::string& cwd, bool all) const;
   Result<Record> start(const Where& where, const ProgressSink& progress);
-  Result<Record> stop(const Where& where, const ProgressSink& progress);
+  // kConflict while a session is open or an agent runs on its own screen, unless forced. So do the other ends of things below.
+  Result<Record> stop(const Where& where, bool force, const ProgressSink& progress);
   // kConflict names what would be lost. The branch stays unless asked for.
   Result<Record> remove(const RemoveRequest& request, const ProgressSink& progress);
   // Removes every sandbox of this repository whose commits are all in the branch it began from, and that has nothing uncommitted.
@@ -92,7 +96,7 @@ class Manager {
   Result<json::object> machine_status();
   Result<> build_machine(const ProgressSink& progress);
   Result<> start_machine(const ProgressSink& progress);
-  // Sandboxes are brought to rest first; kConflict while sessions are open, unless forced.
+  // Sandboxes are brought to rest first; kConflict while sessions are open or agents run, unless forced.
   Result<> stop_machine(bool force, const ProgressSink& progress);
   // With everything that runs in it; the next command wakes it. kConflict while sessions are open, unless forced.
   Result<> suspend_machine(bool force, const ProgressSink& progress);
@@ -124,6 +128,9 @@ class Manager {
   void fill_pool();
   // Mirrors are brought to rest; the machine goes on running.
   void shut_down();
+  // The user's session or the host ends, and would end the machine: it is put to sleep, sessions or not, and the memory image is on the disk
+  // afterwards. On an error everything is as if it had not been called, or the machine has ended.
+  Result<> sleep_before_the_end();
 
  private:
   Manager(const sys::Paths& paths, const sys::Installation& installation, agents::AgentTable table, git::Program git);
@@ -154,17 +161,20 @@ class Manager {
   Result<> set_up_agent(Record& record, const agents::Agent& agent, const ProgressSink& progress);
   Result<> remove_parts(const Record& record, const RemoveRequest& request, const ProgressSink& progress);
   // A sandbox that is up is synchronised, and its record says whether that worked. The caller holds its lock.
-  Result<> bring_home(Record& record, const ProgressSink& progress);
+  Result<> bring_home(Record& record, std::chrono::milliseconds patience, const ProgressSink& progress);
   // Waits until both sides agree, and notes in the record whether that worked and when. The error says why not. The caller saves.
   Result<> settle(Record& record, std::chrono::milliseconds patience);
-  // All mirrors come to rest, with both sides agreed as far as that goes.
-  Result<> rest(bool force, std::string_view remedy, const ProgressSink& progress);
+  Result<> nobody_uses_it(std::string_view remedy) const;
+  // All mirrors come to rest, with both sides agreed as far as that goes in the time.
+  Result<> rest(std::chrono::milliseconds patience, const ProgressSink& progress);
   void session_begins(const std::string& id);
   // `wanted`: an agent that is about to be used.
   Result<> ensure_machine(const Config& config, const agents::Agent* wanted, const ProgressSink& progress);
   // The mirrors of all containers that run are taken up, as after a restart of the daemon or a sleep of the machine.
   void take_up_running();
-  json::object screens_of(const Record& record);
+  // (manager_list.cc)
+  Screens screens_of(const Record& record);
+  Result<> refuse_while_in_use(const Record& record, std::string_view verb);
   // Containers that are nobody's: removed while the machine was off, or left by a crash. Once, until there may be some again.
   void sweep();
   void sweep_again();
@@ -190,7 +200,7 @@ class Manager {
   // Up as far as this process knows, without asking the machine.
   bool is_up(const std::string& id);
 
-  static constexpr std::chrono::milliseconds kSyncTime{120'000};
+  static constexpr std::chrono::milliseconds kSyncTime{120'000}, kBringHome{60'000};
 
   sys::Paths paths_;
   sys::Installation installation_;

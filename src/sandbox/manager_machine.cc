@@ -36,10 +36,10 @@ Result<> Manager::start_machine(const ProgressSink& progress) {
   return ensure_machine(config, nullptr, progress);
 }
 
-Result<> Manager::bring_home(Record& record, const ProgressSink& progress) {
+Result<> Manager::bring_home(Record& record, std::chrono::milliseconds patience, const ProgressSink& progress) {
   if (!is_up(record.id)) return {};
   Phase phase(progress, "sync." + record.id, fmt::format("Bringing home what {} did", record.name));
-  (void)settle(record, std::chrono::seconds(60));
+  (void)settle(record, patience);
   return records_.save(record);
 }
 
@@ -55,12 +55,16 @@ Result<> Manager::settle(Record& record, std::chrono::milliseconds patience) {
   return {};
 }
 
-Result<> Manager::rest(bool force, std::string_view remedy, const ProgressSink& progress) {
-  if (!force && sessions() > 0) return fail(ErrorKind::kConflict, fmt::format("{} sandboxes are in use", sessions()), std::string(remedy));
+Result<> Manager::nobody_uses_it(std::string_view remedy) const {
+  if (sessions() > 0) return fail(ErrorKind::kConflict, fmt::format("{} sandboxes are in use", sessions()), std::string(remedy));
+  return {};
+}
+
+Result<> Manager::rest(std::chrono::milliseconds patience, const ProgressSink& progress) {
   TRY_ASSIGN(auto records, records_.list());
   for (auto& record : records) {
     const auto held = lock(record.id);
-    TRY(bring_home(record, progress));
+    TRY(bring_home(record, patience, progress));
     mirrors_.stop(record.id);
   }
   sweep_again();
@@ -74,7 +78,12 @@ Result<> Manager::stop_machine(bool force, const ProgressSink& progress) {
     TRY(machine_.ensure(config, nullptr, progress));
   }
   const std::unique_lock alone(life_);
-  TRY(rest(force, "end those sessions, or: locki vm stop --force", progress));
+  if (!force) {
+    TRY(nobody_uses_it("end those sessions, or: locki vm stop --force"));
+    TRY_ASSIGN(const auto records, records_.list());
+    for (const auto& record : records) TRY(refuse_while_in_use(record, "stop"));
+  }
+  TRY(rest(kBringHome, progress));
   TRY(machine_.stop(progress));
   TRY(pool_.clear());
   machine_.egress().dismiss_all();
@@ -84,8 +93,20 @@ Result<> Manager::stop_machine(bool force, const ProgressSink& progress) {
 Result<> Manager::suspend_machine(bool force, const ProgressSink& progress) {
   const std::unique_lock alone(life_);
   if (machine_.asleep()) return {};
-  TRY(rest(force, "end those sessions, or: locki vm suspend --force", progress));
+  if (!force) TRY(nobody_uses_it("end those sessions, or: locki vm suspend --force"));
+  TRY(rest(kBringHome, progress));
   return machine_.suspend(progress);
+}
+
+Result<> Manager::sleep_before_the_end() {
+  // Whoever stops us does not wait long. What is not home by then comes when the machine wakes: the mirror's own state is on the disk.
+  constexpr std::chrono::seconds kEach{5};
+  const std::unique_lock alone(life_);
+  if (!machine_.running()) return {};
+  TRY(rest(kEach, {}));
+  TRY(machine_.suspend({}));
+  machine_.wait_until_durable();
+  return {};
 }
 
 void Manager::look_for_idleness() {
@@ -99,12 +120,13 @@ void Manager::look_for_idleness() {
 }
 
 Result<> Manager::nothing_to_lose(const ProgressSink& progress) {
-  if (sessions() > 0) return fail(ErrorKind::kConflict, fmt::format("{} sandboxes are in use", sessions()), "end those sessions, or use --force");
+  TRY(nobody_uses_it("end those sessions, or use --force"));
   TRY_ASSIGN(auto records, records_.list());
   std::vector<std::string> unsettled;
   for (auto& record : records) {
     const auto held = lock(record.id);
-    TRY(bring_home(record, progress));
+    TRY(refuse_while_in_use(record, "delete"));
+    TRY(bring_home(record, kBringHome, progress));
     if (record.cloned && !record.settled) unsettled.push_back(record.name);
   }
   if (unsettled.empty()) return {};

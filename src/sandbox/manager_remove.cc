@@ -71,14 +71,12 @@ Result<Record> Manager::remove(const RemoveRequest& request, const ProgressSink&
   const std::shared_lock awake(life_);
   const auto held = lock(record.id);
   if (!request.force) {
-    std::size_t open = 0;
-    {
-      const std::scoped_lock guard(mutex_);
-      if (const auto found = sessions_.find(record.id); found != sessions_.end()) open = found->second;
+    if (machine_.asleep() && !record.agents.empty()) {
+      // Whether an agent sleeps in there, too, only the machine knows.
+      TRY_ASSIGN(const Config config, this->config());
+      TRY(ensure_machine(config, progress));
     }
-    if (open > 0) {
-      return fail(ErrorKind::kConflict, fmt::format("{} is in use by {} session{}", record.name, open, open == 1 ? "" : "s"), "end it, or use --force");
-    }
+    TRY(refuse_while_in_use(record, "remove"));
     TRY(refuse_to_lose_work(request, record, progress));
   }
   TRY(remove_parts(record, request, progress));

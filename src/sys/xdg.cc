@@ -68,9 +68,13 @@ Result<> make_paths(const Paths& paths) {
 Result<Installation> find_installation() {
   std::error_code error;
   Installation found;
-  found.program = fs::read_symlink("/proc/self/exe", error);
+  const fs::path self = fs::read_symlink("/proc/self/exe", error);
   if (error) return fail(ErrorKind::kFailed, "cannot find our own program: " + error.message());
-  const fs::path prefix = found.program.parent_path().parent_path();
+  const bool in_libexec = self.parent_path().filename() == "locki" && self.parent_path().parent_path().filename() == "libexec";
+  const fs::path above = self.parent_path().parent_path();
+  const fs::path prefix = in_libexec ? above.parent_path() : above;
+  found.program = prefix / "bin/locki";
+  found.core = prefix / "libexec/locki/locki";
   found.libexec = prefix / "libexec/locki";
   found.share = prefix / "share/locki";
   if (!fs::exists(found.share / "recipes", error)) {

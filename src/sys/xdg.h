@@ -26,7 +26,8 @@ Result<> make_paths(const Paths& paths);
 
 // The installed parts, found relative to our own executable: PREFIX/libexec/locki, PREFIX/share/locki.
 struct Installation {
-  std::filesystem::path program;  // this executable
+  std::filesystem::path program;  // PREFIX/bin/locki, the command
+  std::filesystem::path core;     // PREFIX/libexec/locki/locki: the daemon, and the commands that speak TLS themselves
   std::filesystem::path libexec;  // jail, mirror, endpoint
   std::filesystem::path share;    // recipes, agents
 };

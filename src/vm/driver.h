@@ -123,6 +123,8 @@ class VmDriver {
   // Puts the running machine to sleep with everything in it; nothing of it runs afterwards. Connections of connect() and listen() end.
   // On an error it runs on, unless alive() says otherwise. `label` is the caller's, and comes back with the start.
   virtual Result<Suspended> suspend(const std::string& label) = 0;
+  // Waits until what suspend() left is on the disk, and valid also after the host was restarted.
+  virtual void wait_until_durable() = 0;
   // Gives up a suspended state: the next start is an ordinary boot. None is fine.
   virtual Result<> forget() = 0;
   // The suspended machine becomes the golden state, in place of an older one: its disk and its memory are moved away, and every start that
@@ -138,6 +140,8 @@ class VmDriver {
   // Called once before anything else; clears what a dead machine left behind.
   virtual Result<bool> adopt() = 0;
 
+  // Where it is in its life, without asking the machine itself.
+  virtual State state() = 0;
   virtual Result<Status> status() = 0;
   // Lets a guest go on that stands still because its disk could not be written (Status::problem). kNoSpace while the host's disk is still full.
   virtual Result<> go_on() = 0;

@@ -98,7 +98,21 @@ def claude_outlives_its_terminal(world):
     finally:
         second.close()
     equal(world.sh("t1", "pgrep -o -x claude").strip(), pid, "the agent after it was left")
+    for command in (("stop", "t1"), ("remove", "t1"), ("vm", "stop")):
+        ran = world.run(*command, timeout=200)
+        equal(ran.status, 1, f"locki {' '.join(command)} while it runs")
+        expect("claude runs in t1" in ran.errors, f"it said {ran.errors!r}")
+    equal(world.sh("t1", "pgrep -o -x claude").strip(), pid, "the agent after that")
     world.sh("t1", "pkill -x claude; sleep 1; ! pgrep -x claude")
+    # It ended while nobody looked: the next one who comes sees how.
+    eventually(lambda: world.list() and world.entry("t1").get("screens", {}).get("claude") == "finished", "locki list says so", timeout=30, every=1)
+    status = world.entry("t1")["ended"]["claude"]
+    third = Terminal([world.locki, "attach", "t1"], world.env, world.repo)
+    try:
+        third.wait_for("ended by itself", timeout=60)
+        equal(third.wait(60), status, "attach to what has ended")
+    finally:
+        third.close()
     ran = world.run("attach", "t1")
     equal(ran.status, 125, "attach without a terminal")
 

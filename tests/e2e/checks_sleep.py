@@ -2,7 +2,7 @@
 
 import time
 
-from harness import check, equal, eventually, expect
+from harness import alive, check, equal, eventually, expect
 
 
 def begin(world, marker):
@@ -100,6 +100,30 @@ def killed_at_every_step_of_resume(world):
     # Loaded, but not yet let go: the next daemon lets it go. Before that its memory is lost, and it boots.
     for point, running in (("vm.taken", False), ("vm.waiting", False), ("vm.loaded", True)):
         survives_a_kill(world, point, "start", running, asleep_before=True)
+
+
+@check
+def sleeps_when_the_session_ends(world):
+    """As systemd ends a session or the host: SIGTERM and SIGHUP to each process of it, QEMU and the mirror's worker among them."""
+    worktree = world.sandbox("t1")
+    begin(world, "logout")
+    world.sh("t1", "echo logout > logout.txt")
+    daemon, everybody = world.daemon_pid(), [world.qemu_pid(), world.jail_pid(), *world.workers(), world.daemon_pid()]
+    expect(len(everybody) >= 4 and all(everybody), f"the processes: {everybody}")
+    begun = time.monotonic()
+    for pid in everybody:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            os.kill(pid, number)
+    eventually(lambda: not alive(daemon), "the daemon ends", timeout=60)
+    world.notes.append(f"asleep within {time.monotonic() - begun:.1f} s")
+    expect(world.qemu_pid() is None, "QEMU still runs")
+    saved = json.loads((world.state / "vm/suspended.json").read_text())
+    equal(saved["on_disk"], True, "it is on the disk, for after a restart of the host")
+    equal(state(world), "suspended", "the state")
+    equal((worktree / "logout.txt").read_text(), "logout\n", "what was written last")
+    world.x("t1", "true", timeout=300).ok("the command that wakes it")
+    expect(lives(world, "logout"), "what ran inside is gone: it did not wake, it booted")
+    world.sh("t1", "rm logout.txt")
 
 
 @check

@@ -58,6 +58,7 @@ Command agent_run_command(const std::string& agent) {
           .passes_rest = true,
           .rest_name = "ARGS",
           .session = true,
+          .inside = true,
           .run = [agent](Context& context, const Arguments& arguments) { return run(context, arguments, agent); }};
 }
 

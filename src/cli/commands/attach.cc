@@ -28,11 +28,13 @@ Command attach_command() {
           .group = "Agents",
           .summary = "take up the agent that runs in a sandbox",
           .description = "Joins the screen of the agent that was started last in NAME, as `locki AGENT NAME` does as well. Ctrl-] leaves it, and so\n"
-                         "does closing the terminal: the agent goes on.",
+                         "does closing the terminal: the agent goes on. Of one that has ended by itself meanwhile, its last screen is shown once, and its\n"
+                         "exit status is ours.",
           .positionals = {name_positional()},
           .options = {{"--watch", "", "look on; the keyboard does nothing but leave"}},
           .examples = {{"locki attach my-feature", ""}, {"locki attach --watch my-feature", "from a second terminal"}},
           .session = true,
+          .inside = true,
           .run = run};
 }
 

@@ -248,6 +248,7 @@ Command bench_command() {
           .positionals = {name_positional()},
           .examples = {{"locki bench my-feature", "a table"}, {"locki bench my-feature --json", "the same as data"}},
           .json = true,
+          .inside = true,
           .run = run};
 }
 

@@ -68,6 +68,7 @@ Command cp_command() {
                          "relative to the worktree. What you copy has not passed the mirror's checks.",
           .positionals = {{"NAME:PATH", "the sandbox and the file", true}, {"DEST", "a new file, or a directory", true}},
           .examples = {{"locki cp my-feature:build/report.html .", ""}},
+          .inside = true,
           .run = run};
 }
 

@@ -8,6 +8,7 @@ Command daemon_command() {
   return {.name = "daemon",
           .summary = "run the daemon in the foreground",
           .description = "Runs the daemon. Commands start it themselves when it is needed.",
+          .inside = true,
           .run = [](Context& context, const Arguments&) { return context.services.run_daemon(); }};
 }
 

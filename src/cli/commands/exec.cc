@@ -40,6 +40,7 @@ Command exec_command() {
           .passes_rest = true,
           .rest_name = "CMD",
           .session = true,
+          .inside = true,
           .run = run};
 }
 

@@ -47,7 +47,10 @@ std::string agents_of(const json::object& sandbox) {
       // On a screen of its own: it goes on without anybody looking.
       if (const auto* screens = json::object_or_null(sandbox, "screens")) {
         const auto state = json::string_or(*screens, name);
-        if (!state.empty()) name += state == "waiting" ? " (waiting for you)" : " (running)";
+        const auto* ended = json::object_or_null(sandbox, "ended");
+        const auto status = ended != nullptr ? json::int_or(*ended, name) : 0;
+        if (state == "finished") name += status == 0 ? " (finished)" : " (finished, status " + std::to_string(status) + ")";
+        else if (!state.empty()) name += state == "waiting" ? " (waiting for you)" : " (running)";
       }
       names.push_back(std::move(name));
     }

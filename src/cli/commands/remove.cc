@@ -43,10 +43,10 @@ Command remove_command() {
           .aliases = {"rm"},
           .group = "Sandboxes",
           .summary = "remove a sandbox; refuses to lose work",
-          .description = "Removes the container and the worktree. Refuses, and says why, while there is work that is not on the branch. The branch\n"
-                         "stays unless --delete-branch is given.",
+          .description = "Removes the container and the worktree. Refuses, and says why, while there is work that is not on the branch,\n"
+                         "or an agent runs in it. The branch stays unless --delete-branch is given.",
           .positionals = {name_positional()},
-          .options = {{"-f,--force", "", "even when work is lost"},
+          .options = {{"-f,--force", "", "even when work is lost, or it is in use"},
                       {"--delete-branch", "", "the git branch, too"},
                       {"--merged", "", "every sandbox whose branch is merged"}},
           .examples = {{"locki rm my-feature --delete-branch", "it is merged: all of it can go"}, {"locki rm --merged", "everything that is merged"}},

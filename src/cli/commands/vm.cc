@@ -70,7 +70,7 @@ Command action(std::string name, std::string summary, const char* method, const 
 }  // namespace
 
 Command vm_command() {
-  const Option force{"-f,--force", "", "also while sandboxes are in use"};
+  const Option force{"-f,--force", "", "also while sandboxes are in use or agents run"};
   return {.name = "vm",
           .group = "Machine",
           .summary = "the virtual machine that all sandboxes share",

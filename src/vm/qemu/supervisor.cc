@@ -124,6 +124,10 @@ class QemuDriver final : public VmDriver {
     const std::lock_guard operation(operation_);
     return context(suspend_locked(label), "while suspending the VM");
   }
+  void wait_until_durable() override {
+    const std::lock_guard operation(operation_);
+    if (settling_.joinable()) settling_.join();
+  }
   Result<> forget() override {
     const std::lock_guard operation(operation_);
     return saved_.drop();
@@ -143,6 +147,7 @@ class QemuDriver final : public VmDriver {
   }
   Result<> kill() override;
   Result<bool> adopt() override;
+  State state() override;
   Result<Status> status() override;
   Result<> go_on() override;
   Result<> alive() override;
@@ -494,6 +499,12 @@ Result<> QemuDriver::finish_half_made() {
   log::info("a machine that was being put to sleep runs on");
   (void)client->execute("migrate_cancel");
   return continue_guest(*client);
+}
+
+State QemuDriver::state() {
+  if (running() != nullptr) return State::kRunning;
+  const auto saved = saved_.find(current_boot_id());
+  return saved && *saved ? State::kSuspended : State::kBuilt;
 }
 
 Result<Status> QemuDriver::status() {

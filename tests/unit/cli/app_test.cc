@@ -238,6 +238,24 @@ TEST(WhichSandbox, AChoiceOnATerminal) {
   EXPECT_EQ(desk.run({"stop"}), 1);
 }
 
+TEST(Stop, ForceIsPassedOn) {
+  Desk desk;
+  desk.services.answer("sandbox.stop", "{}");
+  ASSERT_EQ(desk.run({"stop", "fix"}), 0) << desk.err;
+  EXPECT_FALSE(json::bool_or(desk.services.call_of("sandbox.stop")->params, "force"));
+  desk.services.calls.clear();
+  ASSERT_EQ(desk.run({"stop", "-f", "fix"}), 0) << desk.err;
+  EXPECT_TRUE(json::bool_or(desk.services.call_of("sandbox.stop")->params, "force"));
+}
+
+TEST(List, SaysHowAgentsOnTheirOwnScreensAre) {
+  Desk desk;
+  desk.services.answer("sandbox.list", R"({"sandboxes":[{"name":"fix","state":"running","agents":["claude","codex","gemini","pi"],
+    "screens":{"claude":"finished","codex":"finished","gemini":"waiting"},"ended":{"claude":0,"codex":7}}]})");
+  ASSERT_EQ(desk.run({"list"}), 0) << desk.err;
+  EXPECT_NE(desk.out.find("claude (finished) codex (finished, status 7) gemini (waiting for you) pi"), std::string::npos) << desk.out;
+}
+
 TEST(App, HostileAnswersAreErrorsNotCrashes) {
   Desk desk;
   for (const char* reply : {R"({"sandboxes":7})", R"({"sandboxes":[7]})", "{}"}) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cli/app.h"
+#include "cli/command.h"
 #include "cli/context.h"
 
 namespace locki::cli {
@@ -44,6 +45,12 @@ class FakeServices : public Services {
     return nullptr;
   }
 
+  // As the small program: it can only go inside for commands that say so.
+  bool inside = false;
+  Result<> prepare(const Command& command) override {
+    inside = command.inside;
+    return {};
+  }
   Result<std::unique_ptr<Caller>> connect() override;
   Result<std::unique_ptr<Caller>> connect_existing() override { return connect(); }
   Result<std::unique_ptr<Execution>> execution(const OpenedSandbox&) override;
@@ -101,7 +108,10 @@ class FakeExecution : public Execution {
 };
 
 inline Result<std::unique_ptr<Caller>> FakeServices::connect() { return std::make_unique<FakeCaller>(*this); }
-inline Result<std::unique_ptr<Execution>> FakeServices::execution(const OpenedSandbox&) { return std::make_unique<FakeExecution>(*this); }
+inline Result<std::unique_ptr<Execution>> FakeServices::execution(const OpenedSandbox&) {
+  if (!inside) return fail(ErrorKind::kFailed, "a command that goes inside must say so: Command::inside");
+  return std::make_unique<FakeExecution>(*this);
+}
 
 // The six agents, a home in /home/me, and nothing that is a terminal.
 struct Desk {

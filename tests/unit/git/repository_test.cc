@@ -57,6 +57,10 @@ TEST(Repository, BareAndEmptyAndAbsent) {
   const auto bare = Repository::discover(repo.program(), repo.outside("bare"));
   ASSERT_TRUE(bare.has_value());
   EXPECT_TRUE(bare->is_bare());
+  // A repository's own directory is no place to work in, and says so.
+  const auto within = Repository::discover(repo.program(), repo.path() / ".git");
+  ASSERT_FALSE(within.has_value());
+  EXPECT_NE(within.error().message().find("inside a git directory"), std::string::npos);
   fs::create_directory(repo.outside("plain"));
   const auto none = Repository::discover(repo.program(), repo.outside("plain"));
   ASSERT_FALSE(none.has_value());

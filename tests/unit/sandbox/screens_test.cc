@@ -12,7 +12,9 @@ using namespace std::chrono_literals;
 
 TEST(Screens, AreReadStrictly) {
   const auto screens = parse_screens("claude running\ncodex waiting\n\x1b]0;x\n../x running\nx sleeping\nrunning\na b c\n");
-  EXPECT_EQ(screens, (Screens{{"claude", ScreenState::kRunning}, {"codex", ScreenState::kWaiting}}));
+  EXPECT_EQ(screens, (Screens{{"claude", {ScreenState::kRunning}}, {"codex", {ScreenState::kWaiting}}}));
+  EXPECT_EQ(parse_screens("claude finished 7\ncodex finished\ngemini finished 256\npi finished -1\nx running 3\n"),
+            (Screens{{"claude", {ScreenState::kFinished, 7}}}));
   std::string many;
   for (int i = 0; i < 1000; ++i) many += "a" + std::to_string(i) + " running\n";
   EXPECT_LE(parse_screens(many).size(), 16u);

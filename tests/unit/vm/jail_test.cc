@@ -91,6 +91,19 @@ TEST_F(JailTest, IsAnEmptyRoomWithoutPrivileges) {
   ASSERT_TRUE(jailed->kill());
 }
 
+// As systemd ends a session: to each process of the control group.
+TEST_F(JailTest, ALogoutDoesNotEndIt) {
+  const auto jailed = start_jail(spec(), run());
+  ASSERT_TRUE(jailed) << jailed.error().describe();
+  facts("serving");
+  for (const pid_t pid : {jailed->pid(), jailed->program()}) {
+    for (const int number : {SIGTERM, SIGHUP, SIGINT, SIGQUIT}) ASSERT_EQ(::kill(pid, number), 0);
+  }
+  EXPECT_FALSE(*jailed->wait(std::chrono::milliseconds(300)));
+  EXPECT_EQ(exchange("hello"), "hello");
+  ASSERT_TRUE(jailed->kill());
+}
+
 TEST_F(JailTest, TheBrokerGivesItsSocketsAndNoOthers) {
   const auto jailed = start_jail(spec(), run());
   ASSERT_TRUE(jailed) << jailed.error().describe();

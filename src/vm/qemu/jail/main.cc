@@ -73,6 +73,13 @@ void close_others(unsigned first, std::vector<int> keep) {
   auto keep = options.keep;
   keep.push_back(kReportFd);  // close-on-exec: its end tells the caller that the program runs
   close_others(3, keep);
+  // At a logout or a shutdown every process of the session is told to end at once; QEMU would take that for a power switch, before the daemon
+  // has put the machine to sleep. It sets handlers for these but never unblocks them. The daemon ends it over QMP, or with SIGKILL; and
+  // process 1 of the jail, having no handlers, gets no signal but that one either (pid_namespaces(7)).
+  sigset_t ends;
+  ::sigemptyset(&ends);
+  for (const int number : {SIGTERM, SIGHUP, SIGINT, SIGQUIT}) ::sigaddset(&ends, number);
+  if (::sigprocmask(SIG_BLOCK, &ends, nullptr) != 0) die(errno, "cannot block signals");
   filter_program();
   char language[] = "LC_ALL=C.UTF-8";
   char* environment[] = {language, nullptr};
