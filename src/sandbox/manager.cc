@@ -60,6 +60,12 @@ std::unique_lock<std::mutex> Manager::lock(const std::string& id) {
   return std::unique_lock(*found);
 }
 
+Result<std::unique_lock<std::mutex>> Manager::hold(Record& record) {
+  auto held = lock(record.id);
+  TRY_ASSIGN(record, context(records_.load(record.id), fmt::format("{} was removed meanwhile", printable(record.name))));
+  return held;
+}
+
 // ---- finding
 
 Result<Record> Manager::find(const Where& where) const {
@@ -111,7 +117,7 @@ std::size_t Manager::sessions() const {
 Result<Record> Manager::start(const Where& where, const ProgressSink& progress) {
   TRY_ASSIGN(Record record, find(where));
   const std::shared_lock awake(life_);
-  const auto held = lock(record.id);
+  TRY_ASSIGN(const auto held, hold(record));
   // The user asks for it: a mirror that was closed because the sandbox broke the rules gets another chance.
   if (mirrors_.status(record.id).state == "closed") mirrors_.stop(record.id);
   TRY(bring_up(record, progress));
@@ -121,7 +127,7 @@ Result<Record> Manager::start(const Where& where, const ProgressSink& progress) 
 Result<Record> Manager::stop(const Where& where, bool force, const ProgressSink& progress) {
   TRY_ASSIGN(Record record, find(where));
   const std::shared_lock awake(life_);
-  const auto held = lock(record.id);
+  TRY_ASSIGN(const auto held, hold(record));
   if (machine_.asleep()) {
     TRY_ASSIGN(const Config config, this->config());
     TRY(ensure_machine(config, nullptr, progress));
@@ -147,7 +153,7 @@ Result<json::object> Manager::sync(const Where& where, const ProgressSink& progr
   TRY_ASSIGN(Record record, find(where));
   const std::shared_lock awake(life_);
   {
-    const auto held = lock(record.id);
+    TRY_ASSIGN(const auto held, hold(record));
     TRY(bring_up(record, progress));
   }
   Phase phase(progress, "sync", "Waiting until both sides agree");
@@ -232,7 +238,8 @@ void Manager::take_up_running() {
     if (running == instances->end()) continue;
     const std::shared_lock awake(life_);
     if (!machine_.running()) return;  // stopped or asleep again meanwhile
-    const auto held = lock(record.id);
+    const auto held = hold(record);
+    if (!held) continue;
     if (auto up = bring_up(record, {}); !up) log::warning("{}: {}", record.name, up.error().describe());
   }
 }

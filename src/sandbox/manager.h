@@ -197,6 +197,8 @@ class Manager {
   Result<> bring_up(Record& record, const ProgressSink& progress, const agents::Agent* wanted = nullptr);
   Result<> refuse_to_lose_work(const RemoveRequest& request, Record& record, const ProgressSink& progress);
   std::unique_lock<std::mutex> lock(const std::string& id);
+  // Locks a sandbox that was found, and reads its record again: others may have gone on with it meanwhile. kNotFound: it is gone.
+  Result<std::unique_lock<std::mutex>> hold(Record& record);
   // Up as far as this process knows, without asking the machine.
   bool is_up(const std::string& id);
 

@@ -63,7 +63,8 @@ Result<> Manager::nobody_uses_it(std::string_view remedy) const {
 Result<> Manager::rest(std::chrono::milliseconds patience, const ProgressSink& progress) {
   TRY_ASSIGN(auto records, records_.list());
   for (auto& record : records) {
-    const auto held = lock(record.id);
+    const auto held = hold(record);
+    if (!held) continue;  // removed meanwhile
     TRY(bring_home(record, patience, progress));
     mirrors_.stop(record.id);
   }
@@ -124,7 +125,8 @@ Result<> Manager::nothing_to_lose(const ProgressSink& progress) {
   TRY_ASSIGN(auto records, records_.list());
   std::vector<std::string> unsettled;
   for (auto& record : records) {
-    const auto held = lock(record.id);
+    const auto held = hold(record);
+    if (!held) continue;  // removed meanwhile
     TRY(refuse_while_in_use(record, "delete"));
     TRY(bring_home(record, kBringHome, progress));
     if (record.cloned && !record.settled) unsettled.push_back(record.name);
@@ -138,7 +140,8 @@ Result<> Manager::delete_machine(bool keep_golden, const ProgressSink& progress)
   const std::unique_lock alone(life_);
   TRY_ASSIGN(auto records, records_.list());
   for (auto& record : records) {
-    const auto held = lock(record.id);
+    const auto held = hold(record);
+    if (!held) continue;  // removed meanwhile
     mirrors_.stop(record.id);
     // The next start makes the container anew from the branch and the worktree's files.
     record.cloned = false;

@@ -90,7 +90,7 @@ Result<Record> Manager::create(const Where& where, const std::string& from, cons
   }
   TRY_ASSIGN(Record record, make(where, from, progress));
   const std::shared_lock awake(life_);
-  const auto held = lock(record.id);
+  TRY_ASSIGN(const auto held, hold(record));
   TRY(bring_up(record, progress));
   return record;
 }

@@ -163,7 +163,7 @@ Result<Opened> Manager::open_sandbox(const OpenRequest& request, const ProgressS
   }
   TRY_ASSIGN(Opened opened, find_or_create(request, progress).map([](Record r) { return Opened{std::move(r), {}, {}}; }));
   Record& record = opened.record;
-  const auto held = lock(record.id);
+  TRY_ASSIGN(const auto held, hold(record));
   TRY(bring_up(record, progress, agent));
   if (agent != nullptr) {
     TRY_ASSIGN(const Config config, this->config());

@@ -7,6 +7,7 @@
 #include "base/strings.h"
 #include "sandbox/manager.h"
 #include "sandbox/provision.h"
+#include "sys/fault.h"
 #include "sys/file.h"
 
 namespace locki::sandbox {
@@ -70,6 +71,7 @@ Result<bool> Manager::take_spare(incus::Client& client, Record& record, const Co
   if (has_one) return false;  // an attempt that was cut off
   TRY_ASSIGN(const auto spare, pool_.take(spare_fits(setup)));
   if (!spare) return false;
+  sys::fault_point("spare.taken");
   const auto found = client.instance(spare->instance);
   if (!found || !found->running()) {
     sweep_again();

@@ -69,12 +69,12 @@ Result<> Manager::remove_parts(const Record& record, const RemoveRequest& reques
 Result<Record> Manager::remove(const RemoveRequest& request, const ProgressSink& progress) {
   TRY_ASSIGN(Record record, find(request.where));
   const std::shared_lock awake(life_);
-  const auto held = lock(record.id);
+  TRY_ASSIGN(const auto held, hold(record));
   if (!request.force) {
     if (machine_.asleep() && !record.agents.empty()) {
       // Whether an agent sleeps in there, too, only the machine knows.
       TRY_ASSIGN(const Config config, this->config());
-      TRY(ensure_machine(config, progress));
+      TRY(ensure_machine(config, nullptr, progress));
     }
     TRY(refuse_while_in_use(record, "remove"));
     TRY(refuse_to_lose_work(request, record, progress));

@@ -74,7 +74,7 @@ Result<json::array> Manager::accept_held(const Where& where, const std::vector<s
   TRY_ASSIGN(Record record, find(where));
   const std::shared_lock awake(life_);
   {
-    const auto held = lock(record.id);
+    TRY_ASSIGN(const auto held, hold(record));
     TRY(bring_up(record, progress));
   }
   TRY(mirrors_.sync(record.id, kSyncTime));

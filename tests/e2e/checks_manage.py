@@ -137,3 +137,51 @@ def remove_during_exec(world):
     expect(status != 0, "the session says that all was well")
     expect(world.entry("same") is None, "it is still listed")
     eventually(lambda: world.x("t1", "true").status == 0, "others go on", every=0.5)
+
+
+def spare(world):
+    """The name of the spare container once it is ready."""
+    def ready():
+        try:
+            found = json.loads((world.state / "spares.json").read_text())["spares"]
+        except OSError:
+            return None
+        return next((one["instance"] for one in found if one["ready"]), None)
+    return eventually(ready, "a spare container", timeout=180, every=0.5)[0]
+
+
+def record(world, name):
+    records = [json.loads(path.read_text()) for path in world.state.glob("sandboxes/*/record.json")]
+    return next(one for one in records if one["name"] == name)
+
+
+@check
+def takes_a_spare(world):
+    world.sandbox("t1")
+    waiting = spare(world)
+    ran = world.run("new", "pooled", timeout=300).ok("locki new")
+    world.notes.append(f"from the pool {ran.seconds:.1f} s")
+    equal(record(world, "pooled")["instance"], waiting, "its container")
+    expect(waiting not in (world.state / "spares.json").read_text(), "the spare has two owners")
+    name = world.sh("pooled", "hostname").strip()
+    expect(name.startswith("lk-pooled-"), f"it calls itself {name}")
+    equal(world.sh("pooled", "cat /etc/hostname").strip(), name, "/etc/hostname")
+    # The gate knows it by its own name, and the mirror and git are its own.
+    equal(world.x("pooled", "curl", "-s", "-m", "20", "http://model.locki.internal/").text, "{}", "the network")
+    expect("model.locki.internal" in world.run("net", "log", "pooled").ok("locki net log").text, "the gate took it for another")
+    world.sh("pooled", "echo p > p.txt; git add p.txt; git commit -q -m pooled")
+    world.sync("pooled")
+    equal(world.git("log", "-1", "--format=%s", "pooled"), "pooled", "the commit on the host")
+    world.run("remove", "pooled", "--force").ok("locki remove")
+
+
+@check
+def killed_while_taking_a_spare(world):
+    world.sandbox("t1")
+    lost = spare(world)
+    ran = world.with_fault("spare.taken", "new", "pooled")
+    expect("connection was closed" in ran.errors, f"the daemon was not killed: {ran.status} {ran.errors!r}")
+    world.run("new", "pooled", timeout=300).ok("locki new, again")
+    expect(record(world, "pooled")["instance"] != lost, "it got a container that was nobody's")
+    eventually(lambda: f"removing the container {lost}" in (world.state / "daemon.log").read_text(), "what was lost is removed", timeout=60, every=0.5)
+    world.run("remove", "pooled", "--force").ok("locki remove")
