@@ -170,28 +170,34 @@ Result<ServerInfo> Client::server(std::chrono::milliseconds timeout) {
   return parse_server(answer.metadata);
 }
 
-Result<> Client::wait_ready(std::chrono::milliseconds timeout, std::stop_token stop) {
+Result<> Client::wait_for(std::string_view target, Result<> (*acceptable)(const json::value&), std::chrono::milliseconds timeout, const std::stop_token& stop) {
   const auto deadline = Clock::now() + timeout;
   auto pause = std::chrono::milliseconds(50);
   while (true) {
-    net::Request request{.target = "/1.0"};
+    net::Request request{.target = std::string(target)};
     request.timeout = std::max(std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()), std::chrono::milliseconds(1));
     request.timeout = std::min(request.timeout, std::chrono::milliseconds(15'000));
     request.stop = stop;
-    auto answer = impl_->send(std::move(request));
-    if (answer) {
-      TRY_ASSIGN(const ServerInfo info, parse_server(answer->metadata));
-      if (info.trusted) return {};
-      answer = fail(ErrorKind::kFailed, "Incus answers but does not trust our certificate yet");
-    }
-    if (!may_pass(answer.error())) return fail(std::move(answer).error());
+    const auto answer = impl_->send(std::move(request));
+    const Result<> accepted = answer ? acceptable(answer->metadata) : fail(answer.error());
+    if (accepted) return {};
+    if (!may_pass(accepted.error())) return accepted;
     if (stop.stop_requested()) return fail(ErrorKind::kCancelled, "cancelled");
-    if (Clock::now() + pause >= deadline) {
-      return fail(ErrorKind::kTimeout, "Incus did not become ready in time: " + answer.error().describe());
-    }
+    if (Clock::now() + pause >= deadline) return fail(ErrorKind::kTimeout, "Incus did not become ready in time: " + accepted.error().describe());
     std::this_thread::sleep_for(pause);
     pause = std::min(pause * 2, std::chrono::milliseconds(1000));
   }
+}
+
+Result<> Client::wait_ready(std::chrono::milliseconds timeout, std::stop_token stop) {
+  return wait_for("/1.0", [](const json::value& metadata) -> Result<> {
+    TRY_ASSIGN(const ServerInfo info, parse_server(metadata));
+    return info.trusted ? Result<>{} : fail(ErrorKind::kFailed, "Incus answers but does not trust our certificate yet");
+  }, timeout, stop);
+}
+
+Result<> Client::wait_answer(std::chrono::milliseconds timeout, std::stop_token stop) {
+  return wait_for("/", [](const json::value&) { return Result<>{}; }, timeout, stop);
 }
 
 Result<> Client::set_server_config(const Config& config) {

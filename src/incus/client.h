@@ -40,6 +40,8 @@ class Client {
   Result<ServerInfo> server(std::chrono::milliseconds timeout = std::chrono::seconds(30));
   // True as soon as it answers and trusts us; tries until the deadline. kTimeout with the last reason.
   Result<> wait_ready(std::chrono::milliseconds timeout, std::stop_token stop = {});
+  // The same of a server that is known to trust us: it only has to answer, which costs it much less than describing itself.
+  Result<> wait_answer(std::chrono::milliseconds timeout, std::stop_token stop = {});
   Result<> set_server_config(const Config& config);
   void drop_connections();  // kept ones, for instance after the VM was suspended
 
@@ -107,6 +109,9 @@ class Client {
 
   // ---- for what has no function of its own. Returns the answer's metadata; an asynchronous one is waited for.
   Result<json::value> call(std::string_view method, std::string target, const json::value* body = nullptr, const WaitOptions& wait = {});
+
+  // Until `acceptable` has no objection to the answer.
+  Result<> wait_for(std::string_view target, Result<> (*acceptable)(const json::value&), std::chrono::milliseconds timeout, const std::stop_token& stop);
 
   struct Impl;  // client_impl.h, for incus/ only
 

@@ -109,7 +109,7 @@ Result<> Machine::boot(const Config& config, const ProgressSink& progress) {
     report(progress, {ProgressEvent::Kind::kWarning, "vm.accelerator", "no hardware acceleration, everything is slower: " + status->accelerator_note, std::nullopt});
   }
   ready_ = false;
-  client_.reset();
+  std::atomic_store(&client_, std::shared_ptr<incus::Client>());
   return {};
 }
 
@@ -122,14 +122,21 @@ Result<std::shared_ptr<incus::Client>> Machine::incus() {
 
 Result<> Machine::wait_for_incus(const ProgressSink& progress) {
   Phase phase(progress, "vm.incus", "Waiting for the virtual machine to answer");
-  TRY_ASSIGN(const auto client_identity, identity("client"));
-  TRY_ASSIGN(const auto server_identity, identity("server"));
-  TRY_ASSIGN(auto made, incus::Client::make({client_identity.certificate_pem, client_identity.key_pem, server_identity.certificate_pem},
-                                            [this] { return connect_incus(); }));
-  auto client = std::make_shared<incus::Client>(std::move(made));
+  // The one of before the sleep still has its TLS session, which spares both sides most of the first handshake.
+  std::shared_ptr<incus::Client> client = resumed_ ? asleep_client_ : nullptr;
+  asleep_client_.reset();
+  if (client) {
+    client->drop_connections();
+  } else {
+    TRY_ASSIGN(const auto client_identity, identity("client"));
+    TRY_ASSIGN(const auto server_identity, identity("server"));
+    TRY_ASSIGN(auto made, incus::Client::make({client_identity.certificate_pem, client_identity.key_pem, server_identity.certificate_pem},
+                                              [this] { return connect_incus(); }));
+    client = std::make_shared<incus::Client>(std::move(made));
+  }
   const auto begun = steady_clock::now();
   for (;;) {
-    auto ready = client->wait_ready(milliseconds(2000));
+    auto ready = resumed_ ? client->wait_answer(milliseconds(2000)) : client->wait_ready(milliseconds(2000));
     if (ready) break;
     TRY(context(driver_->alive(), "while waiting for the virtual machine"));
     const auto waited = steady_clock::now() - begun;
@@ -138,7 +145,7 @@ Result<> Machine::wait_for_incus(const ProgressSink& progress) {
           "look at " + printable((paths_.state / "vm").native()) + "; try: locki vm stop, then again"));
     }
   }
-  std::atomic_store(&client_, std::shared_ptr<incus::Client>(std::move(client)));
+  std::atomic_store(&client_, std::move(client));
   return {};
 }
 
@@ -214,12 +221,13 @@ Result<> Machine::suspend(const ProgressSink& progress) {
 
 Result<> Machine::put_to_sleep() {
   const std::string label = ready_ && roots_ ? provision_id(roots_->image) : "";
-  const auto client = std::atomic_exchange(&client_, std::shared_ptr<incus::Client>());
+  auto client = std::atomic_exchange(&client_, std::shared_ptr<incus::Client>());
   if (auto suspended = driver_->suspend(label); !suspended) {
     if (driver_->alive()) std::atomic_store(&client_, client);
     return fail(std::move(suspended).error());
   }
   ready_ = false;
+  asleep_client_ = std::move(client);
   return {};
 }
 

@@ -93,7 +93,8 @@ class Machine {
   sys::Installation installation_;
   std::unique_ptr<vm::VmDriver> driver_;
   Egress egress_;
-  std::shared_ptr<incus::Client> client_;
+  std::shared_ptr<incus::Client> client_;         // null unless incusd answers
+  std::shared_ptr<incus::Client> asleep_client_;  // the last one of a machine that was put to sleep
   std::optional<Roots> roots_;
   bool ready_ = false;      // provisioned since the last start
   std::atomic<bool> woken_ = false;

@@ -134,6 +134,7 @@ Result<Record> Manager::stop(const Where& where, bool force, const ProgressSink&
   }
   if (!machine_.running()) return record;
   if (!force) TRY(refuse_while_in_use(record, "stop"));
+  const Attending user(*this);
   Phase phase(progress, "stop", fmt::format("Stopping {}", record.name));
   TRY_ASSIGN(auto client, machine_.incus());
   if (is_up(record.id)) {

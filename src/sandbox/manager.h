@@ -135,13 +135,13 @@ class Manager {
  private:
   Manager(const sys::Paths& paths, const sys::Installation& installation, agents::AgentTable table, git::Program git);
 
-  // While it lives, a sandbox is being brought up.
-  class Opening {
+  // While it lives, somebody waits for a container.
+  class Attending {
    public:
-    explicit Opening(Manager& manager);
-    ~Opening();
-    Opening(const Opening&) = delete;
-    Opening& operator=(const Opening&) = delete;
+    explicit Attending(Manager& manager);
+    ~Attending();
+    Attending(const Attending&) = delete;
+    Attending& operator=(const Attending&) = delete;
 
    private:
     Manager& manager_;
@@ -218,8 +218,8 @@ class Manager {
   mutable std::mutex mutex_;  // of what follows
   std::map<std::string, std::unique_ptr<std::mutex>> locks_;
   std::map<std::string, std::size_t> sessions_;
-  std::size_t opening_ = 0;  // sandboxes that are being brought up
-  std::chrono::steady_clock::time_point last_opened_;
+  std::size_t attended_ = 0;  // how many wait for a container
+  std::chrono::steady_clock::time_point last_attended_;
   bool swept_ = false;
 
   std::mutex create_mutex_;  // one branch and worktree at a time: git's own locks are per file

@@ -72,7 +72,7 @@ Result<MirrorPlan> Manager::mirror_plan(const Record& record, const Config& conf
 
 Result<> Manager::bring_up(Record& record, const ProgressSink& progress, const agents::Agent* wanted) {
   if (is_up(record.id)) return {};
-  const Opening opening(*this);
+  const Attending user(*this);
   std::error_code error;
   if (!fs::exists(record.worktree, error)) {
     return fail(ErrorKind::kNotFound, fmt::format("the worktree {} is gone", printable(record.worktree)),

@@ -14,7 +14,7 @@ namespace locki::sandbox {
 
 namespace {
 
-// A sandbox that was just opened works for its user first.
+// What somebody has just waited for works for him first.
 constexpr std::chrono::seconds kQuiet{8};
 constexpr std::uint64_t kLeastHostMemory = 1ULL << 30;
 
@@ -38,15 +38,15 @@ std::uint64_t available_host_memory() {
 
 }  // namespace
 
-Manager::Opening::Opening(Manager& manager) : manager_(manager) {
+Manager::Attending::Attending(Manager& manager) : manager_(manager) {
   const std::scoped_lock guard(manager_.mutex_);
-  ++manager_.opening_;
+  ++manager_.attended_;
 }
 
-Manager::Opening::~Opening() {
+Manager::Attending::~Attending() {
   const std::scoped_lock guard(manager_.mutex_);
-  --manager_.opening_;
-  manager_.last_opened_ = std::chrono::steady_clock::now();
+  --manager_.attended_;
+  manager_.last_attended_ = std::chrono::steady_clock::now();
 }
 
 // All that goes into a container before it is a sandbox's.
@@ -94,7 +94,7 @@ void Manager::fill_pool() {
   if (!client) return;
   {
     const std::scoped_lock guard(mutex_);
-    if (opening_ > 0 || std::chrono::steady_clock::now() - last_opened_ < kQuiet) return;
+    if (attended_ > 0 || std::chrono::steady_clock::now() - last_attended_ < kQuiet) return;
   }
   auto filled = [&]() -> Result<> {
     TRY_ASSIGN(const ContainerSetup setup, spare_setup(*config));

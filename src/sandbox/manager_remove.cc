@@ -42,6 +42,7 @@ Result<> Manager::refuse_to_lose_work(const RemoveRequest& request, Record& reco
 }
 
 Result<> Manager::remove_parts(const Record& record, const RemoveRequest& request, const ProgressSink& progress) {
+  const Attending user(*this);
   Phase phase(progress, "remove", fmt::format("Removing {}", record.name));
   mirrors_.stop(record.id, std::chrono::milliseconds(0));
   if (machine_.running()) {

@@ -29,7 +29,8 @@ inline std::string operation_answer(const std::string& id, int code, const std::
 // The server's side of one exec.
 class FakeExec {
  public:
-  explicit FakeExec(const json::object& body) {
+  // `mark` tells its connections from those of other sessions, which may come late.
+  FakeExec(const json::object& body, std::string mark) : mark_(std::move(mark)) {
     interactive_ = json::bool_or(body, "interactive");
     json::array words = *json::get_array(body, "command");
     spec_.program = std::string(words[0].get_string());
@@ -63,11 +64,18 @@ class FakeExec {
   }
 
   std::string fds() const {
-    return interactive_ ? R"({"fds":{"0":"s0","control":"sc"}})" : R"({"fds":{"0":"s0","1":"s1","2":"s2","control":"sc"}})";
+    std::string text;
+    for (const char* name : {"0", "1", "2", "control"}) {
+      if (interactive_ && (*name == '1' || *name == '2')) continue;
+      text += (text.empty() ? "" : ",") + std::string("\"") + name + R"(":"s)" + *name + mark_ + "\"";
+    }
+    return R"({"fds":{)" + text + "}}";
   }
 
   // Called on each WebSocket's thread; returns when that stream is over.
-  void serve(const std::string& secret, WsPeer& socket) {
+  void serve(std::string secret, WsPeer& socket) {
+    if (!secret.ends_with(mark_)) return;
+    secret.resize(secret.size() - mark_.size());
     {
       std::unique_lock lock(mutex_);
       sockets_[secret] = &socket;
@@ -201,6 +209,7 @@ class FakeExec {
     if (!interactive_) from.reset();
   }
 
+  const std::string mark_;
   bool interactive_ = false;
   sys::ProcessSpec spec_;
   sys::Fd in_, out_, err_, far_in_, far_out_, far_err_;
@@ -258,7 +267,7 @@ class FakeIncus {
     if (handler) return handler(request);
     if (name == "POST /1.0/instances/box/exec") {
       const std::lock_guard lock(mutex_);
-      execs_.push_back(std::make_unique<FakeExec>(*json::parse_object(request.body)));
+      execs_.push_back(std::make_unique<FakeExec>(*json::parse_object(request.body), "." + std::to_string(execs_.size())));
       exec = execs_.back().get();
       return async_answer("e0", exec.load()->fds());
     }

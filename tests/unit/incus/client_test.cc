@@ -310,6 +310,16 @@ TEST_F(ClientTest, WaitsUntilIncusAnswersAndTrustsUs) {
   EXPECT_TRUE(server->has("x"));
 }
 
+TEST_F(ClientTest, WaitsForAnyAnswerOfAKnownServer) {
+  int calls = 0;
+  fake_.on("GET /", [&](const HttpRequest&) { return ++calls == 1 ? error_answer(503, "busy") : sync_answer(R"(["/1.0"])"); });
+  EXPECT_TRUE(client_.wait_answer(10s));
+  EXPECT_EQ(calls, 2);
+  client_.drop_connections();
+  EXPECT_TRUE(client_.wait_answer(10s));
+  EXPECT_GT(fake_.tls.resumed, 0);
+}
+
 TEST_F(ClientTest, WaitingForIncusEnds) {
   auto client = Client::make(fake_.tls.config(), []() -> Result<sys::Fd> { return fail(ErrorKind::kUnavailable, "nobody there"); });
   const auto ready = client->wait_ready(300ms);
