@@ -105,7 +105,11 @@ Result<std::optional<std::string>> Repository::current_branch() const {
 }
 
 Result<std::string> Repository::config(std::string_view key) const {
-  TRY_ASSIGN(const auto out, run_or_absent(command({"config", "--get", "--", std::string(key)}), 1));
+  auto spec = command({"config", "--get", "--", std::string(key)});
+  // The user's value, not ours: every -c of ours would answer for it. Reading a configuration runs nothing of it.
+  for (auto at = std::find(spec.args.begin(), spec.args.end(), "-c"); at != spec.args.end(); at = std::find(at, spec.args.end(), "-c"))
+    at = spec.args.erase(at, at + 2);
+  TRY_ASSIGN(const auto out, run_or_absent(spec, 1));
   return out ? first_line(*out) : "";
 }
 

@@ -93,5 +93,15 @@ TEST(Branch, Names) {
   }
 }
 
+// Our own overrides stand for nothing of the user's: what the door holds depends on it.
+TEST(RepositoryConfig, IsTheUsersAndNotOurOverrides) {
+  test::TestRepo repo;
+  EXPECT_EQ(*repo.repository().config("core.hooksPath"), "");
+  EXPECT_EQ(*repo.repository().config("commit.gpgSign"), "");
+  repo.git({"config", "core.hooksPath", ".githooks"});
+  EXPECT_EQ(*repo.repository().config("core.hooksPath"), ".githooks");
+  EXPECT_EQ(*repo.repository().config("user.name"), "Human");
+}
+
 }  // namespace
 }  // namespace locki::git::test
