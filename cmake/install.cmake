@@ -1,10 +1,10 @@
-# Installed layout: bin/locki, libexec/locki/{locki,jail,mirror,endpoint}, share/locki/{recipes,agents,gate,review}. The build tree has the same one:
+# Installed layout: bin/locki, libexec/locki/{locki,jail,mirror,endpoint,review}, share/locki/{recipes,agents,gate,review}. The build tree has the same one:
 # `locki` finds its parts relative to its own file, so both work without a configured prefix.
 set(locki_programs)
 set_target_properties(locki PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 install(TARGETS locki RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 list(APPEND locki_programs locki)
-foreach(part core jail mirror endpoint)
+foreach(part core jail mirror endpoint review)
   # The daemon and the sessions are seen as "locki", too.
   string(REPLACE core locki program ${part})
   set_target_properties(locki-${part} PROPERTIES OUTPUT_NAME ${program} RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/libexec/locki)

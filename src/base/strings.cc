@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <sodium.h>
 
+#include "base/utf8.h"
+
 namespace locki {
 
 std::vector<std::string> split(std::string_view text, char separator) {
@@ -94,9 +96,6 @@ std::optional<std::uint64_t> parse_u64(std::string_view text) {
   return value;
 }
 
-namespace {
-
-// Decodes one code point at `pos`; returns its length, or 0 when the bytes there are not well-formed (Unicode table 3-7).
 std::size_t decode_utf8(std::string_view text, std::size_t pos, char32_t& out) {
   const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(text[pos + i]); };
   const std::size_t left = text.size() - pos;
@@ -116,6 +115,8 @@ std::size_t decode_utf8(std::string_view text, std::size_t pos, char32_t& out) {
   out = cp;
   return length;
 }
+
+namespace {
 
 // Characters that show as nothing or reorder what is shown ("Trojan Source", CVE-2021-42574).
 bool acts_on_display(char32_t cp) {

@@ -23,6 +23,7 @@ Command sync_command();
 Command cp_command();
 Command diff_command();
 Command review_command();
+Command merge_command();
 Command history_command();
 Command undo_command();
 Command net_command();

@@ -131,7 +131,11 @@ const std::map<std::string, Handler, std::less<>>& table() {
          return Reply{std::move(result), {}};
        }},
       {"sandbox.history", [](const Call& c) { return reply("versions", c.manager.history(c.where())); }},
-      {"sandbox.review", [](const Call& c) { return reply("held", c.manager.review(c.where())); }},
+      {"sandbox.review",
+       [](const Call& c) -> Result<Reply> {
+         TRY_ASSIGN(auto report, c.manager.review({c.where(), c.text("into")}, c.progress));
+         return Reply{std::move(report), {}};
+       }},
       {"sandbox.accept",
        [](const Call& c) {
          std::vector<std::string> paths;

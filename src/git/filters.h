@@ -14,5 +14,7 @@ namespace locki::git {
 Result<std::map<std::string, std::string>> filter_switches(const Repository& repository);
 // The same, added to the spec's environment.
 Result<> disable_filters(const Repository& repository, sys::ProcessSpec& spec);
+// After that, the same for merge drivers: each becomes the merge of text that git does without one.
+Result<> disable_merge_drivers(const Repository& repository, sys::ProcessSpec& spec);
 
 }  // namespace locki::git

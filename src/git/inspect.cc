@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/path_rules.h"
+#include "git/objects.h"
 #include "git/unfold.h"
 
 namespace locki::git {
@@ -18,28 +19,6 @@ std::string lines_of(const std::vector<std::string>& items) {
   for (const std::string& item : items) out += item + "\n";
   return out;
 }
-
-// `git cat-file --batch` output: "<oid> <type> <size>\n<bytes>\n" for each object asked for.
-class BatchReader {
- public:
-  explicit BatchReader(std::string_view out) : out_(out) {}
-
-  // The next object's bytes; it must be of that type.
-  Result<std::string_view> next(std::string_view type) {
-    const auto end = out_.find('\n');
-    if (end == std::string_view::npos) return refuse("an object is missing");
-    const auto words = split(out_.substr(0, end), ' ');
-    if (words.size() != 3 || words[1] != type) return refuse("an object is not a " + std::string(type));
-    const auto size = parse_u64(words[2]);
-    if (!size || out_.size() - end - 1 < *size + 1) return refuse("git cat-file ended early");
-    const std::string_view bytes = out_.substr(end + 1, *size);
-    out_.remove_prefix(end + 1 + *size + 1);
-    return bytes;
-  }
-
- private:
-  std::string_view out_;
-};
 
 }  // namespace
 
@@ -151,22 +130,11 @@ Result<> Inspector::check_paths(const std::vector<std::string>& commits) const {
                                          "--no-abbrev", "--no-commit-id", "--diff-merges=first-parent"},
                                         lines_of(commits), kMaxListing, "the changed paths"));
   std::vector<std::pair<std::string, std::string>> symlinks;  // path, blob
-  // ":<old mode> <new mode> <old oid> <new oid> <status>\0<path>\0"
-  std::string_view rest = out;
-  const auto take = [&]() {
-    const auto end = std::min(rest.find('\0'), rest.size());
-    const std::string_view item = rest.substr(0, end);
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-    return item;
-  };
-  while (!rest.empty()) {
-    const auto words = split(take(), ' ');
-    const std::string_view path = take();
-    if (words.size() != 5 || !words[0].starts_with(':') || path.empty())
-      return refuse("git diff-tree said something unexpected");
-    if (words[1] == "000000") continue;  // deleted
-    TRY(check_change(words[1], path));
-    if (words[1] == "120000") symlinks.emplace_back(std::string(path), words[3]);
+  TRY_ASSIGN(const auto changes, parse_raw_changes(out));
+  for (const RawChange& change : changes) {
+    if (change.new_mode == "000000") continue;  // deleted
+    TRY(check_change(change.new_mode, change.path));
+    if (change.new_mode == "120000") symlinks.emplace_back(change.path, change.new_id);
   }
   return check_targets(symlinks);
 }

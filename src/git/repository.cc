@@ -130,6 +130,11 @@ Result<bool> Repository::is_ancestor(const ObjectId& commit, const ObjectId& fro
   return out.has_value();
 }
 
+Result<std::vector<ObjectId>> Repository::merge_bases(const ObjectId& one, const ObjectId& other) const {
+  TRY_ASSIGN(const auto out, run_or_absent(common_command({"merge-base", "--all", one, other}), 1));
+  return out ? split_lines(*out) : std::vector<ObjectId>{};
+}
+
 Result<std::optional<std::string>> Repository::file_at(const ObjectId& commit, std::string_view path,
                                                        std::size_t limit) const {
   TRY_ASSIGN(const std::string listed,

@@ -38,6 +38,8 @@ class Repository {
   Result<ObjectId> default_base() const;
   // True when every commit of `commit` is reachable from `from`.
   Result<bool> is_ancestor(const ObjectId& commit, const ObjectId& from) const;
+  // Where both began to differ; several when they were merged crosswise, none when they have no common history.
+  Result<std::vector<ObjectId>> merge_bases(const ObjectId& one, const ObjectId& other) const;
   // A value of the configuration, "" when unset.
   Result<std::string> config(std::string_view key) const;
   // A file as it is in a commit; nullopt when it is not there (or is not a file). At most `limit` bytes.

@@ -12,7 +12,7 @@
 #include <toml++/toml.h>
 
 #include "base/strings.h"
-#include "review/hold_rules.h"
+#include "review/return_rules.h"
 #include "sys/file.h"
 
 namespace locki::sandbox {
@@ -143,13 +143,18 @@ void read_limits(Reader& reader, Limits& limits) {
 
 // Found when the file is read, not when a mirror fails to start.
 std::optional<Error> wrong_pattern(const Config& config, std::string_view file) {
-  review::HoldRules rules;
-  for (const auto* list : {&config.review_hold, &config.review_allow}) {
-    for (const auto& pattern : *list) {
-      if (auto checked = rules.allow(pattern); !checked) return std::move(checked).error().with_context(fmt::format("in [review] of {}", file));
-    }
-  }
-  return std::nullopt;
+  review::ReturnRules rules;
+  const auto first_wrong = [](const std::vector<std::string>& lines, const auto& add) -> std::optional<Error> {
+    for (const auto& line : lines)
+      if (Result<> added = add(line); !added) return std::move(added).error();
+    return std::nullopt;
+  };
+  std::optional<Error> error;
+  for (const auto* list : {&config.review_hold, &config.review_allow, &config.review_report})
+    if (!error) error = first_wrong(*list, [&](const std::string& pattern) { return rules.report(pattern); });
+  if (!error) error = first_wrong(config.review_ignore, [&](const std::string& line) { return rules.ignore(line); });
+  if (error) error->add_context(fmt::format("in [review] of {}", file));
+  return error;
 }
 
 }  // namespace
@@ -233,6 +238,8 @@ Result<Config> parse_config(std::string_view text, std::string_view shown_name, 
       Reader review(top.table("review"), "review.", shown_name, error);
       review.list("hold", config.review_hold);
       review.list("allow", config.review_allow);
+      review.list("report", config.review_report);
+      review.list("ignore", config.review_ignore);
       if (!error) error = wrong_pattern(config, shown_name);
     }
     const toml::table& agents = top.table("agents");

@@ -44,7 +44,9 @@ struct Config {
   std::string mirror;                                                           // Debian mirror; default: the host's apt configuration
   std::map<std::string, std::map<std::string, std::string>> agent_environment;  // [agents.NAME.environment]
   std::vector<std::string> include;                                             // ignored paths that travel all the same
-  std::vector<std::string> review_hold, review_allow;                           // patterns (review/hold_rules.h): held as well; not held
+  std::vector<std::string> review_hold, review_allow;                           // patterns (review/patterns.h): held as well; not held
+  std::vector<std::string> review_report;                                       // patterns: reported as well when they changed
+  std::vector<std::string> review_ignore;                                       // "RULE PATTERN": not reported (review/return_rules.h)
 };
 
 // What a repository's own locki.toml asks for. Nothing in it can widen the network or name a host path.

@@ -20,6 +20,8 @@ namespace {
 constexpr std::size_t kMaxContent = 1 << 20;
 constexpr std::size_t kMaxDiff = 64 << 10;
 const fs::path kShown = "reviewed.json";
+const fs::path kAccepted = "accepted.json";
+constexpr std::size_t kMaxAcceptedOfPath = 16;
 
 // What the host has there as text to compare with; nullopt: nothing.
 std::optional<std::string> on_host(const sys::Directory& worktree, const std::string& path) {
@@ -106,6 +108,36 @@ std::map<std::string, std::string> load_shown(const fs::path& directory) {
   for (const auto& [path, content] : *o)
     if (content.is_string()) shown[std::string(path)] = std::string(content.get_string());
   return shown;
+}
+
+Result<> save_accepted(const fs::path& directory, const std::vector<HeldFile>& files) {
+  auto accepted = load_accepted(directory);
+  for (const HeldFile& file : files) {
+    auto& ids = accepted[file.path];
+    std::erase(ids, file.content_id());
+    if (ids.size() >= kMaxAcceptedOfPath) ids.erase(ids.begin());
+    ids.push_back(file.content_id());
+  }
+  json::object o;
+  for (const auto& [path, ids] : accepted) {
+    json::array list;
+    for (const std::string& id : ids) list.emplace_back(id);
+    o[path] = std::move(list);
+  }
+  return sys::write_file(directory / kAccepted, json::serialize(o), 0600);
+}
+
+std::map<std::string, std::vector<std::string>> load_accepted(const fs::path& directory) {
+  std::map<std::string, std::vector<std::string>> accepted;
+  const auto text = sys::read_file(directory / kAccepted, 64 << 20);
+  const auto o = text ? json::parse_object(*text, 64 << 20) : Result<json::object>(json::object{});
+  if (!o) return accepted;
+  for (const auto& [path, ids] : *o) {
+    if (!ids.is_array()) continue;
+    for (const auto& id : ids.get_array())
+      if (id.is_string()) accepted[std::string(path)].emplace_back(id.get_string());
+  }
+  return accepted;
 }
 
 Result<std::vector<HeldFile>> choose_held(const std::vector<HeldFile>& files, const std::map<std::string, std::string>& shown, const std::vector<std::string>& words) {

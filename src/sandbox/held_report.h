@@ -21,6 +21,10 @@ Result<json::array> report_held(const std::vector<mirror::HeldFile>& files, cons
 Result<> save_shown(const std::filesystem::path& directory, const std::vector<mirror::HeldFile>& files);
 std::map<std::string, std::string> load_shown(const std::filesystem::path& directory);
 
+// What the user has let in so far: content ids of each path, kept beside the record as well. Only the newest few of a path.
+Result<> save_accepted(const std::filesystem::path& directory, const std::vector<mirror::HeldFile>& files);
+std::map<std::string, std::vector<std::string>> load_accepted(const std::filesystem::path& directory);
+
 // The held files that the words name: a path, or a pattern with '*' and '?' over whole paths. kNotFound names a word that meets nothing; kConflict
 // a file that was not shown with this content.
 Result<std::vector<mirror::HeldFile>> choose_held(const std::vector<mirror::HeldFile>& files, const std::map<std::string, std::string>& shown,

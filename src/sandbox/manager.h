@@ -1,7 +1,7 @@
 // The use cases, as the daemon offers them. Thread-safe: each call may come from its own thread. One sandbox is changed by one call at
 // a time, the machine likewise; calls for different sandboxes run side by side. Long work reports progress and never prints. Its parts
-// are in manager_make.cc (record, branch, worktree), _open (bringing up), _pool (spare containers), _list, _remove, _review, _network and
-// _machine; manager.cc has the rest.
+// are in manager_make.cc (record, branch, worktree), _open (bringing up), _pool (spare containers), _list, _remove, _review, _findings,
+// _network and _machine; manager.cc has the rest.
 #pragma once
 
 #include <condition_variable>
@@ -55,6 +55,13 @@ struct RemoveRequest {
   bool delete_branch = false;
 };
 
+struct ReviewRequest {
+  Where where;
+  // Only what a merge into this commit would bring, after everything inside has come out (else kConflict); "" for all that the branch and the worktree
+  // changed.
+  std::string into;
+};
+
 // Lexically: the directory itself, too.
 bool lies_within(const std::filesystem::path& path, const std::filesystem::path& directory);
 
@@ -80,8 +87,9 @@ class Manager {
   // Removes every sandbox of this repository whose commits are all in the branch it began from, and that has nothing uncommitted.
   Result<json::array> remove_merged(const std::string& cwd, const ProgressSink& progress);
   Result<json::object> sync(const Where& where, const ProgressSink& progress);
-  // Held files as the user looks at them (held_report.h); what was shown may then be let in.
-  Result<json::array> review(const Where& where);
+  // What on the branch and in the worktree would run or steer something on the host: {held, findings, changed, tip}. Held files as the user looks at
+  // them (held_report.h); what was shown may then be let in. Findings: review/branch.h.
+  Result<json::object> review(const ReviewRequest& request, const ProgressSink& progress);
   // Lets in the held files that the words name (paths or patterns). Nothing is let in that was not shown just so: kConflict. Gives their paths.
   Result<json::array> accept_held(const Where& where, const std::vector<std::string>& words, const ProgressSink& progress);
   Result<json::array> history(const Where& where) const;
@@ -156,6 +164,9 @@ class Manager {
   Result<> add_hold_rules(mirror::StartSettings& settings, const Config& config, const git::Repository& repository) const;
   // Held when the mirror last ran, or now. What cannot be read counts as none.
   std::vector<mirror::HeldFile> held_files(const Record& record) const;
+  // (manager_findings.cc)
+  Result<> bring_out(Record& record, const ProgressSink& progress);
+  Result<json::object> findings(const Record& record, const std::string& into) const;
   // What only the sandbox has because the door did not let it out, a line each.
   std::vector<std::string> left_inside(const Record& record, const git::Repository& repository, const json::object& sync_reply) const;
   Result<> set_up_agent(Record& record, const agents::Agent& agent, const ProgressSink& progress);

@@ -96,7 +96,7 @@ Result<json::array> Manager::remove_merged(const std::string& cwd, const Progres
     if (!tip || !upstream || *tip == record.base) continue;
     TRY_ASSIGN(const bool merged, repository.is_ancestor(*tip, *upstream));
     if (!merged) continue;
-    auto gone = remove({.where = {cwd, record.name}, .force = false, .delete_branch = true}, progress);
+    auto gone = remove({.where = {cwd, record.name}, .force = false, .delete_branch = record.made_branch}, progress);
     if (gone) {
       removed.emplace_back(record.name);
     } else {

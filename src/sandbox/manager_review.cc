@@ -56,18 +56,24 @@ std::vector<std::string> Manager::left_inside(const Record& record, const git::R
   return lines;
 }
 
-Result<json::array> Manager::review(const Where& where) {
-  TRY_ASSIGN(const Record record, find(where));
+Result<json::object> Manager::review(const ReviewRequest& request, const ProgressSink& progress) {
+  TRY_ASSIGN(Record record, find(request.where));
   const std::shared_lock awake(life_);
-  // What is held when it is at rest, or when its mirror is closed, is what was held when that last ran.
-  if (is_up(record.id)) {
+  if (!request.into.empty()) {
+    TRY(bring_out(record, progress));
+  } else if (is_up(record.id)) {
+    // What is held when it is at rest, or when its mirror is closed, is what was held when that last ran.
     if (auto synced = mirrors_.sync(record.id, kSyncTime); !synced) log::info("review of {}: {}", record.name, synced.error().describe());
   }
+  TRY_ASSIGN(auto reply, findings(record, request.into));
+  reply["held"] = json::array{};
+  // A merge does not bring, and does not show, what is only at the door.
+  if (!request.into.empty()) return reply;
   const fs::path directory = records_.directory_of(record.id);
   TRY_ASSIGN(const auto files, mirror::HeldStore::read(directory / "mirror"));
-  TRY_ASSIGN(auto report, report_held(files, directory / "mirror", record.worktree, git_));
+  TRY_ASSIGN(reply["held"], report_held(files, directory / "mirror", record.worktree, git_));
   TRY(save_shown(directory, files));
-  return report;
+  return reply;
 }
 
 Result<json::array> Manager::accept_held(const Where& where, const std::vector<std::string>& words, const ProgressSink& progress) {
@@ -89,6 +95,7 @@ Result<json::array> Manager::accept_held(const Where& where, const std::vector<s
   // The worker compares once more: what it carries afterwards is exactly this content.
   TRY(mirrors_.ask(record.id, {{"request", "accept"}, {"files", std::move(wanted)}}, kSyncTime));
   TRY(mirrors_.sync(record.id, kSyncTime));
+  TRY(save_accepted(directory, chosen));
   return accepted;
 }
 

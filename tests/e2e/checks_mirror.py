@@ -309,6 +309,10 @@ def push_says_how(world):
     expect(ran.status != 0 and len(lines) == 1 and "not found" not in lines[0], f"gh inside says {lines}")
 
 
+def at_the_door(world, name):
+    return sorted(found["path"] for found in json.loads(world.run("review", name, "--json").out) if found["where"] == "door")
+
+
 @check
 def held_at_the_door(world):
     """What an editor would run stays inside until it is let in; `review` shows it; a commit that holds it arrives without it."""
@@ -323,7 +327,7 @@ def held_at_the_door(world):
     shown = world.run("review", "t1")
     equal(shown.status, 3, "the status of review")
     expect(".vscode/tasks.json" in shown.text and "+export A=1" in shown.text, f"review shows: {shortened(shown.text)}")
-    equal(sorted(file["path"] for file in json.loads(world.run("review", "t1", "--json").out)), [".envrc", ".vscode/tasks.json"], "review --json")
+    equal(at_the_door(world, "t1"), [".envrc", ".vscode/tasks.json"], "review --json")
 
     world.sh("t1", "git add -A && git commit -q -m 'with held files'")
     agree(world)
@@ -338,7 +342,35 @@ def held_at_the_door(world):
     equal((worktree / ".envrc").read_text(), "export A=2\n", "what was let in")
     world.sh("t1", "git rm -rqf .vscode .envrc beside && git commit -q -m away")
     agree(world)
-    equal(world.run("review", "t1").status, 0, "the status of review when nothing is held")
+    equal(at_the_door(world, "t1"), [], "what review calls held when nothing is")
+
+
+@check
+def review_and_merge(world):
+    """`review` finds what a build or an install would run, committed or not; `merge` takes it only once it was shown, and exactly that."""
+    worktree = world.sandbox("t1")
+    checkout = world.repo.parent / "checkout"
+    world.git("worktree", "add", "-q", "--detach", str(checkout), "HEAD")
+    try:
+        world.sh("t1", """printf '{"scripts":{"postinstall":"node x.js"}}\n' > package.json && printf 'all:\n' > gate.mk
+            git add package.json gate.mk && git commit -qm 'to be merged' && printf 'all:\n\ttrue\n' > uncommitted.mk""")
+        agree(world)
+        found = {(one["severity"], one["rule"], one["path"], one["where"]) for one in json.loads(world.run("review", "t1", "--json").out)}
+        for wanted in [("high", "npm-install", "package.json", "branch"), ("medium", "build", "gate.mk", "branch"), ("medium", "build", "uncommitted.mk", "worktree")]:
+            expect(wanted in found, f"review does not say {wanted}: {found}")
+        equal(world.run("merge", "t1", cwd=worktree).status, 2, "the status of a merge in the sandbox's own worktree")
+        refused = world.run("merge", "t1", cwd=checkout)
+        equal(refused.status, 3, "the status of a merge that was not looked at")
+        expect("package.json" in refused.text, f"merge shows: {shortened(refused.text)}")
+        world.sh("t1", "echo more >> gate.mk && git commit -qam 'in between'")
+        equal(world.run("merge", "t1", "--reviewed", cwd=checkout).status, 3, "the status when the branch moved since it was shown")
+        world.run("merge", "t1", "--reviewed", cwd=checkout).ok()
+        equal(world.git("log", "-1", "--format=%s", at=checkout), "in between", "what was merged")
+        expect((checkout / "gate.mk").exists() and not (checkout / "uncommitted.mk").exists(), "the wrong files were merged")
+    finally:
+        world.git("worktree", "remove", "--force", str(checkout))
+        world.sh("t1", "git rm -qf package.json gate.mk; rm -f uncommitted.mk; git commit -qm away; true")
+        agree(world)
 
 
 @check

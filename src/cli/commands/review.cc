@@ -5,6 +5,7 @@
 #include "cli/commands.h"
 #include "cli/context.h"
 #include "cli/failure.h"
+#include "cli/findings.h"
 #include "cli/names.h"
 #include "cli/text.h"
 
@@ -32,6 +33,22 @@ std::string shown(const json::object& file, const term::Style& style) {
   return out + "\n";
 }
 
+// One list: what is held at the door, then what is here already.
+json::array together(const json::array& held, const json::array& findings) {
+  json::array all;
+  for (const auto& value : held) {
+    json::value entry = value;
+    if (auto* file = entry.if_object()) {
+      (*file)["rule"] = "held";
+      (*file)["severity"] = "high";
+      (*file)["where"] = "door";
+    }
+    all.push_back(std::move(entry));
+  }
+  all.insert(all.end(), findings.begin(), findings.end());
+  return all;
+}
+
 Result<int> accept(Context& context, const std::string& name, const std::vector<std::string>& paths) {
   json::array wanted;
   for (const auto& path : paths) wanted.emplace_back(path);
@@ -49,15 +66,20 @@ Result<int> run(Context& context, const Arguments& arguments) {
   if (arguments.flag("accept")) return accept(context, name, arguments.values("accept"));
   TRY_ASSIGN(const auto reply, context.call("sandbox.review", {{"cwd", context.cwd}, {"name", name}}));
   TRY_ASSIGN(const auto held, json::get_array(reply, "held"));
-  if (context.globals.json) return context.out_json(held), held.empty() ? 0 : kExitFound;
-  if (held.empty()) return context.note("Nothing of " + printable(name) + " is held at the door."), 0;
-  std::string out;
+  TRY_ASSIGN(const auto findings, json::get_array(reply, "findings"));
+  const bool clean = held.empty() && findings.empty();
+  if (context.globals.json) return context.out_json(together(held, findings)), clean ? 0 : kExitFound;
+  if (clean) return context.note("Nothing of " + printable(name) + " runs or steers anything on your machine, as far as the rules know (" + counted(json::int_or(reply, "changed"), "changed file") + ")."), 0;
+  TRY_ASSIGN(std::string out, shown_findings(findings, context.out_style()));
+  if (!held.empty()) out += std::string(findings.empty() ? "" : "\n") + "Held at the door:\n\n";
   for (const auto& value : held) {
     if (!value.is_object()) return fail(ErrorKind::kProtocol, "the daemon's report holds something else");
     out += shown(value.get_object(), context.out_style());
   }
   context.out(out);
-  context.note(counted(static_cast<long long>(held.size()), "file") + " held at the door. Let in what you have looked at: locki review " + printable(name) + " --accept PATH");
+  TRY_ASSIGN(const auto counts, count_findings(findings));
+  if (counts.all() > 0) context.note("On the branch and in the worktree: " + described(counts) + ". Look at them: locki diff " + printable(name));
+  if (!held.empty()) context.note(counted(static_cast<long long>(held.size()), "file") + " held at the door. Let in what you have looked at: locki review " + printable(name) + " --accept PATH");
   return kExitFound;
 }
 
@@ -66,10 +88,11 @@ Result<int> run(Context& context, const Arguments& arguments) {
 Command review_command() {
   return {.name = "review",
           .group = "Work",
-          .summary = "what would run on your machine by itself, held at the door",
-          .description = "Shows the files that an editor, a shell, git or another agent would act on merely because the folder is opened or entered.\n"
-                         "They stay inside until you let them in; only what was shown is let in. Exit status 3 when something is held.\n"
-                         "Commits can hold them, too: your worktree does not have them, but a merge of the branch brings them along.",
+          .summary = "what of a sandbox's work would run or steer something here",
+          .description = "The return gate: what the branch and the worktree changed, committed or not, that runs or steers something on your machine once\n"
+                         "you open, build, install, merge or push it, or that deceives its reader. Path, rule and reason, by severity; the rules are in\n"
+                         "share/review and described in docs/review.md. Exit status 3 when something is found, 0 when it is clean.\n"
+                         "Held files stay inside until you let them in; only what was shown is let in.",
           .positionals = {name_positional()},
           .options = {{"--accept", "PATH", "let this file in (repeatable; * and ? stand for anything)", true}},
           .examples = {{"locki review my-feature", "look"}, {"locki review my-feature --accept .vscode/tasks.json", "let it in"}},

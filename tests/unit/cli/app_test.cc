@@ -190,17 +190,133 @@ TEST(App, DiffShowsAllAndRunsNothing) {
 TEST(Review, ShowsWhatIsHeldAndSaysSoByItsStatus) {
   Desk desk;
   desk.services.answer("sandbox.list", kSandboxes);
-  desk.services.answer("sandbox.review", R"j({"held":[{"path":".envrc\u001b[2J","why":"direnv runs it","kind":"file","size":5,"executable":true,"new":true,"diff":"@@ -0,0 +1 @@\n+\u001b]0;x\u0007\n","note":""}]})j");
+  desk.services.answer("sandbox.review", R"j({"changed":1,"findings":[],"held":[{"path":".envrc\u001b[2J","why":"direnv runs it","kind":"file","size":5,"executable":true,"new":true,"diff":"@@ -0,0 +1 @@\n+\u001b]0;x\u0007\n","note":""}]})j");
   EXPECT_EQ(desk.run({"review", "fix"}), 3);
   EXPECT_NE(desk.out.find("direnv runs it"), std::string::npos) << desk.out;
   EXPECT_EQ(desk.out.find('\x1b'), std::string::npos) << "what a sandbox wrote acts on no terminal";
   EXPECT_EQ(desk.out.find('\x07'), std::string::npos);
   EXPECT_EQ(desk.run({"review", "fix", "--json"}), 3);
-  desk.services.answer("sandbox.review", R"({"held":[]})");
+  desk.services.answer("sandbox.review", R"({"held":[],"findings":[],"changed":7})");
   EXPECT_EQ(desk.run({"review", "fix"}), 0);
+  EXPECT_NE(desk.err.find("7 changed files"), std::string::npos) << desk.err;
+  EXPECT_EQ(desk.run({"review", "fix", "--json"}), 0);
+  EXPECT_EQ(desk.out, "[]\n");
   desk.services.answer("sandbox.accept", R"({"accepted":[".envrc"]})");
   EXPECT_EQ(desk.run({"review", "fix", "--accept", ".envrc", "--accept", ".vscode/*"}), 0);
   EXPECT_EQ(json::get_array(desk.services.call_of("sandbox.accept")->params, "paths")->size(), 2u);
+}
+
+const char* const kFindings = R"([
+  {"path":"package.json","rule":"npm-install","severity":"high","why":"it runs when the package is installed","detail":"scripts.postinstall","where":"branch","mode":33188,"content":""},
+  {"path":"src/a\u202eb.c\u001b]0;x\u0007","rule":"name","severity":"high","why":"its name deceives","detail":"","where":"worktree","mode":33188,"content":""},
+  {"path":"Makefile","rule":"build","severity":"medium","why":"make runs it","detail":"changed","where":"branch","mode":33188,"content":""},
+  {"path":"sub/Makefile","rule":"build","severity":"medium","why":"make runs it","detail":"new","where":"branch","mode":33188,"content":""},
+  {"path":"x","rule":"symlink","severity":"low","why":"a symlink","detail":"to y","where":"branch","mode":40960,"content":""}])";
+
+TEST(Golden, Review) {
+  Desk desk;
+  desk.services.answer("sandbox.list", kSandboxes);
+  desk.services.answer("sandbox.review", std::string(R"({"changed":9,"held":[{"path":".envrc","why":"direnv runs it","kind":"file","size":5,"executable":false,"new":true,"diff":"@@ -0,0 +1 @@\n+export A=1\n","note":""}],"findings":)") + kFindings + "}");
+  ASSERT_EQ(desk.run({"review", "fix-login"}), 3);
+  std::string text = desk.out + desk.err;
+  EXPECT_EQ(text.find('\x1b'), std::string::npos);
+  EXPECT_EQ(text.find("\xe2\x80\xae"), std::string::npos);
+  ASSERT_EQ(desk.run({"review", "fix-login", "--json"}), 3);
+  golden("review.txt", text + "\n" + desk.out);
+  desk.services.answer("sandbox.review", R"({"held":[],"changed":1,"findings":[{"path":"a"}]})");
+  EXPECT_EQ(desk.run({"review", "fix-login"}), 1) << "a finding without a severity";
+}
+
+// A repository of the user's with a branch "fix-login" that a sandbox could have made, and the daemon's answer about it.
+class MergeDesk : public Desk {
+ public:
+  MergeDesk() : directory_(std::move(*sys::TemporaryDirectory::make(std::filesystem::temp_directory_path(), "locki-merge"))) {
+    context.paths.home = directory_.path().string();
+    context.cwd = directory_.path() / "app";
+    std::filesystem::create_directory(context.cwd);
+    git({"init", "-q", "-b", "main"});
+    git({"config", "user.name", "Human"});
+    git({"config", "user.email", "human@example.org"});
+    git({"commit", "-q", "--allow-empty", "-m", "first"});
+    git({"checkout", "-q", "-b", "fix-login"});
+    EXPECT_TRUE(sys::write_file(context.cwd + "/new.txt", "new\n"));
+    git({"add", "-A"});
+    git({"commit", "-q", "-m", "inside"});
+    tip = git({"rev-parse", "HEAD"});
+    git({"checkout", "-q", "main"});
+    services.answer("sandbox.list", R"({"sandboxes":[{"name":"fix-login","repo":"/home/me/app","branch":"fix-login","worktree":"/home/me/wt/fix-login","state":"running","dirty":true}]})");
+  }
+  std::string git(std::vector<std::string> args) const {
+    sys::ProcessSpec spec{.program = "/usr/bin/git", .args = std::move(args), .environment = sys::clean_environment(), .directory = context.cwd};
+    spec.environment["HOME"] = directory_.path();
+    const auto said = sys::run_ok(spec);
+    EXPECT_TRUE(said) << (said ? "" : said.error().describe());
+    return said ? std::string(trim(*said)) : "";
+  }
+  void find(const std::string& findings, bool shown_before) {
+    services.answer("sandbox.review", R"({"changed":1,"held":[],"findings":)" + findings + R"(,"tip":")" + tip + R"(","shown_before":)" + (shown_before ? "true}" : "false}"));
+  }
+  std::string tip;
+
+ private:
+  sys::TemporaryDirectory directory_;
+};
+
+TEST(Merge, WhatIsHarmlessIsMerged) {
+  MergeDesk desk;
+  desk.find(R"([{"path":"Makefile","rule":"build","severity":"medium","why":"make runs it","detail":"","where":"branch","mode":1,"content":""}])", false);
+  ASSERT_EQ(desk.run({"merge", "fix-login"}), 0) << desk.err;
+  EXPECT_EQ(desk.git({"rev-parse", "HEAD"}), desk.tip);
+  EXPECT_NE(desk.err.find("1 medium"), std::string::npos) << desk.err;
+  EXPECT_NE(desk.err.find("was not merged"), std::string::npos) << "uncommitted work is not forgotten: " << desk.err;
+  EXPECT_EQ(json::string_or(desk.services.call_of("sandbox.review")->params, "into").size(), 40u);
+}
+
+TEST(Merge, WhatIsHighTakesALook) {
+  MergeDesk desk;
+  const auto head = desk.git({"rev-parse", "HEAD"});
+  desk.find(kFindings, false);
+  EXPECT_EQ(desk.run({"merge", "fix-login"}), 3);
+  EXPECT_NE(desk.out.find("package.json"), std::string::npos) << desk.out;
+  EXPECT_EQ(desk.out.find("Makefile"), std::string::npos) << "only what stands in the way";
+  EXPECT_EQ(desk.out.find('\x1b'), std::string::npos);
+  EXPECT_EQ(desk.run({"merge", "fix-login", "--json"}), 3);
+  EXPECT_EQ(desk.run({"merge", "fix-login", "--reviewed"}), 3) << "this state had not been shown";
+  EXPECT_EQ(desk.git({"rev-parse", "HEAD"}), head);
+  desk.find(kFindings, true);
+  EXPECT_EQ(desk.run({"merge", "fix-login"}), 3);
+  EXPECT_EQ(desk.run({"merge", "fix-login", "--reviewed", "--no-ff"}), 0) << desk.err;
+  EXPECT_EQ(desk.git({"log", "-1", "--format=%s"}), "Merge branch 'fix-login'");
+}
+
+TEST(Merge, RefusesADirtyCheckoutAndTheSandboxesOwn) {
+  MergeDesk desk;
+  desk.find("[]", false);
+  ASSERT_TRUE(sys::write_file(desk.context.cwd + "/tracked", "1\n"));
+  desk.git({"add", "tracked"});
+  EXPECT_EQ(desk.run({"merge", "fix-login"}), 1);
+  EXPECT_NE(desk.err.find("uncommitted changes"), std::string::npos) << desk.err;
+  EXPECT_EQ(desk.services.call_of("sandbox.review"), nullptr) << "said before anything is waited for";
+  desk.git({"rm", "-q", "--cached", "tracked"});
+  EXPECT_EQ(desk.run({"merge", "fix-login", "--squash", "--no-ff"}), 2);
+  ASSERT_EQ(desk.run({"merge", "fix-login", "--squash"}), 0) << desk.err;
+  EXPECT_EQ(desk.git({"diff", "--cached", "--name-only"}), "new.txt");
+  desk.git({"reset", "-q", "--hard"});
+  desk.services.answer("sandbox.list", R"({"sandboxes":[{"name":"fix-login","repo":"/home/me/app","branch":"fix-login","worktree":")" + desk.context.cwd + R"(","state":"running"}]})");
+  EXPECT_EQ(desk.run({"merge", "fix-login"}), 2);
+}
+
+TEST(Merge, AConflictIsGitsAndIsNamed) {
+  MergeDesk desk;
+  desk.find("[]", false);
+  ASSERT_TRUE(sys::write_file(desk.context.cwd + "/new.txt", "mine\n"));
+  desk.git({"add", "-A"});
+  desk.git({"commit", "-q", "-m", "mine"});
+  EXPECT_EQ(desk.run({"merge", "fix-login"}), 1);
+  EXPECT_NE(desk.err.find("new.txt"), std::string::npos) << desk.err;
+  EXPECT_NE(desk.err.find("git merge --abort"), std::string::npos) << desk.err;
+  EXPECT_EQ(desk.run({"merge", "fix-login"}), 1);
+  EXPECT_NE(desk.err.find("a merge is under way"), std::string::npos) << desk.err;
 }
 
 TEST(Sync, NamesWhatCouldNotBeCarried) {

@@ -100,6 +100,11 @@ TEST(Config, ReviewPatterns) {
   ASSERT_TRUE(config) << config.error().describe();
   EXPECT_EQ(config->review_hold, std::vector<std::string>{"/scripts/"});
   EXPECT_EQ(config->review_allow, std::vector<std::string>{".vscode/settings.json"});
+  const auto gate = parse_config("[review]\nreport = [\"/deploy/\"]\nignore = [\"program /tests/data/\"]\n", "config.toml", Host{4, 16ULL << 30});
+  ASSERT_TRUE(gate);
+  EXPECT_EQ(gate->review_report, std::vector<std::string>{"/deploy/"});
+  EXPECT_EQ(gate->review_ignore, std::vector<std::string>{"program /tests/data/"});
+  for (const char* bad : {"report = [\"a//b\"]", "ignore = [\"program\"]", "ignore = [\"program a b\"]"}) EXPECT_FALSE(parse_config(std::string("[review]\n") + bad + "\n", "config.toml", Host{4, 16ULL << 30})) << bad;
   EXPECT_FALSE(parse_config("[review]\nhold = [\"a/**/b\"]\n", "config.toml", Host{4, 16ULL << 30}));
   EXPECT_FALSE(parse_wishes("[review]\nallow = [\"*\"]\n")) << "a repository lets nothing in";
 }

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "mirror/history.h"
+#include "sandbox/shown_branch.h"
 #include "sys/file.h"
 
 namespace locki::sandbox {
@@ -70,6 +71,26 @@ TEST_F(HeldReport, LetsInOnlyWhatWasShown) {
   EXPECT_EQ(choose_held(files, shown, {"other"}).error().kind(), ErrorKind::kNotFound);
   EXPECT_EQ(choose_held({held(".envrc", "changed")}, shown, {".envrc"}).error().kind(), ErrorKind::kConflict);
   EXPECT_EQ(choose_held({held(".envrc", "a", true)}, shown, {"*"}).error().kind(), ErrorKind::kConflict) << "the same, but executable";
+}
+
+TEST_F(HeldReport, RemembersWhatWasLetIn) {
+  EXPECT_TRUE(load_accepted(directory_.path()).empty());
+  const HeldFile file = held(".envrc", "a");
+  for (int i = 0; i < 40; ++i) ASSERT_TRUE(save_accepted(directory_.path(), {held(".envrc", std::to_string(i)), file}));
+  const auto accepted = load_accepted(directory_.path());
+  EXPECT_EQ(accepted.at(".envrc").back(), file.content_id());
+  EXPECT_EQ(accepted.at(".envrc").size(), 16u);
+  ASSERT_TRUE(sys::write_file(directory_.path() / "accepted.json", "[1"));
+  EXPECT_TRUE(load_accepted(directory_.path()).empty());
+}
+
+TEST_F(HeldReport, RemembersWhichStatesOfABranchWereShown) {
+  EXPECT_FALSE(was_shown(directory_.path(), "tip base"));
+  ASSERT_TRUE(note_shown(directory_.path(), "tip base"));
+  EXPECT_TRUE(was_shown(directory_.path(), "tip base"));
+  EXPECT_FALSE(was_shown(directory_.path(), "tip other"));
+  for (int i = 0; i < 20; ++i) ASSERT_TRUE(note_shown(directory_.path(), std::to_string(i)));
+  EXPECT_FALSE(was_shown(directory_.path(), "tip base"));
 }
 
 }  // namespace
