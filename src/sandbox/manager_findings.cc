@@ -61,11 +61,14 @@ bool was_let_in(const review::Judged& finding, const std::map<std::string, std::
 }  // namespace
 
 Result<> Manager::bring_out(Record& record, const ProgressSink& progress) {
-  if (record.cloned && (!record.settled || is_up(record.id))) {
-    {
-      const auto held = lock(record.id);
-      TRY(bring_up(record, progress));
-    }
+  bool up = false;
+  {
+    TRY_ASSIGN(const auto held, hold(record));
+    // "Settled" is about a sandbox at rest: one that is up may have gone on since.
+    up = record.cloned && (!record.settled || is_up(record.id));
+    if (up) TRY(bring_up(record, progress));
+  }
+  if (up) {
     Phase phase(progress, "sync", "Waiting until both sides agree");
     TRY(context(mirrors_.sync(record.id, kSyncTime), fmt::format("while waiting for {}", record.name)));
   }

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "git/filters.h"
 #include "git/worktree.h"
 #include "sandbox/manager.h"
 #include "sys/file.h"
@@ -27,7 +28,9 @@ Result<> Manager::refuse_to_lose_work(const RemoveRequest& request, Record& reco
   }
   TRY_ASSIGN(const auto repository, git::Repository::discover(git_, record.worktree));
   std::vector<std::string> lost;
-  TRY_ASSIGN(const std::string changes, sys::run_ok(repository.command({"status", "--porcelain", "--untracked-files=all"})));
+  auto status = repository.command({"status", "--porcelain", "--untracked-files=all"});
+  TRY(git::disable_filters(repository, status));
+  TRY_ASSIGN(const std::string changes, sys::run_ok(status));
   for (const auto& line : split_lines(changes)) lost.push_back("not committed: " + printable(line));
   for (auto& line : left_inside(record, repository, reply)) lost.push_back(std::move(line));
   if (request.delete_branch && record.made_branch) {

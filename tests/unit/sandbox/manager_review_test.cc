@@ -90,6 +90,7 @@ TEST_F(ManagerReview, AMergeBringsOnlyWhatIsCommittedAndNotThereYet) {
   ASSERT_TRUE(sys::write_file(worktree("fix") / "x.mk", "all:\n"));
   EXPECT_EQ(paths(review("fix", repo_.git({"rev-parse", "main"}))), V{"Makefile"});
   repo_.git({"merge", "-q", "fix"});
+  fs::remove(worktree("fix") / "x.mk");
   commit("fix", "z.mk", "all:\n");
   EXPECT_EQ(paths(review("fix", repo_.git({"rev-parse", "main"}))), V{"z.mk"});
   const auto alone = repo_.commit(repo_.tree({}), "");
