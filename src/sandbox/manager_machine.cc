@@ -201,7 +201,7 @@ Result<json::array> Manager::doctor() {
   if (auto status = machine_status()) {
     const std::string state = json::string_or(*status, "state");
     const std::string problem = json::string_or(*status, "problem");
-    add("machine", problem.empty(), problem.empty() ? state : problem, "locki vm stop; locki vm start");
+    add("machine", problem.empty(), problem.empty() ? state : problem, "free some space if its disk is full; else: locki vm stop; locki vm start");
     if (state == "running") {
       const bool kvm = json::string_or(*status, "accelerator") == "kvm";
       add("acceleration", kvm, kvm ? "kvm" : "emulated: " + json::string_or(*status, "accelerator_note", "tcg"), "give your user access to /dev/kvm (group kvm), or enable virtualisation in the firmware");
