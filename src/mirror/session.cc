@@ -18,6 +18,8 @@ using std::chrono::milliseconds;
 constexpr milliseconds kQuiet{25};    // host changes are taken up after this long without new ones …
 constexpr milliseconds kAtMost{200};  // … or this long after the first
 constexpr milliseconds kRefLook{300};
+// Nothing moves, and what will is watched: five wake-ups a minute, for what a watch may have missed.
+constexpr milliseconds kCalmAfter{5000}, kCalmLook{12'000};
 constexpr milliseconds kRecord{1000};
 constexpr milliseconds kFullScan{5000};  // while not every directory can be watched
 constexpr milliseconds kSettles{10'000};  // how long a path may be in the way before a sync takes it for lasting
@@ -102,6 +104,8 @@ Result<> Session::Impl::open_worktree(const git::Repository& repository) {
   git.emplace(repository, settings, options.limits,
               GitLink::Context{&stream, &door, &base, &last_id, [this](Event event) { tell(std::move(event)); }});
   TRY(git->start());
+  // Without it the ref is looked at often.
+  if (auto watch = RefWatch::make(repository.common_dir(), settings.branch)) refs = std::move(*watch);
   TRY(scan_host());
   return greet(repository);
 }
@@ -139,28 +143,32 @@ Result<> Session::Impl::run() {
 
 int Session::Impl::timeout() const {
   const auto now = Clock::now();
-  Time next = now + kRefLook;
+  Time next = now + (calm() ? kCalmLook : kRefLook);
   if (first_dirty) next = std::min(next, std::min(*last_dirty + kQuiet, *first_dirty + kAtMost));
   if (plan_again && have_sandbox && !round) return 0;
   if (upload ? stream.may_send_data()
              : round && round->applying && !round->uploads.empty() && sent.size() < kRequestsAhead)
     return 0;
-  return static_cast<int>(std::clamp<long>(std::chrono::ceil<milliseconds>(next - now).count(), 0, 1000));
+  return static_cast<int>(std::clamp<long>(std::chrono::ceil<milliseconds>(next - now).count(), 0, kCalmLook.count()));
 }
 
 Result<> Session::Impl::turn() {
-  std::array<pollfd, 4> fds{};
+  std::array<pollfd, 5> fds{};
   fds[0] = {stream.fd(), static_cast<short>(POLLIN | (stream.wants_write() ? POLLOUT : 0)), 0};
   fds[1] = {control.get(), POLLIN, 0};
   fds[2] = {watcher.fd(), POLLIN, 0};
   fds[3] = {git->pack_fd(), POLLIN, 0};
-  (void)::poll(fds.data(), fds.size(), timeout());  // EINTR: one idle turn
+  fds[4] = {refs.fd(), POLLIN, 0};
+  const bool stirred = ::poll(fds.data(), fds.size(), timeout()) > 0;  // EINTR: one idle turn
+  if (stirred || !quiet()) last_stir = Clock::now();
+  if (fds[4].revents != 0 && refs.drain()) last_ref_look = {};
   if (fds[1].revents != 0) TRY(read_control());
   TRY(stream.receive([this](wire::Message& message, std::size_t size) { return handle(message, size); }));
   TRY(watch_host());
   if (ready) {
     if (Clock::now() - last_ref_look >= kRefLook) {
       last_ref_look = Clock::now();
+      if (calm()) refs.arm();
       TRY(git->look(false));
       if (options.outdated && options.outdated())
         return fail(ErrorKind::kUnavailable, "the user's git configuration was replaced: the mirror begins anew");
@@ -261,6 +269,11 @@ Result<> Session::Impl::request(const json::object& line) {
 
 bool Session::Impl::quiet() const {
   return ready && !round && !plan_again && !first_dirty && !full_scan_due && git->settled() && !marks_due;
+}
+
+// Everything is agreed and recorded, and whatever happens next is said by a descriptor.
+bool Session::Impl::calm() const {
+  return quiet() && syncs.empty() && blocked.empty() && watcher.complete() && refs.armed() && Clock::now() - last_stir > kCalmAfter;
 }
 
 Result<> Session::Impl::answer_syncs() {

@@ -16,6 +16,7 @@
 #include "mirror/held.h"
 #include "mirror/history.h"
 #include "mirror/reconcile.h"
+#include "mirror/ref_watch.h"
 #include "mirror/session.h"
 #include "mirror/stream.h"
 #include "mirror/tree.h"
@@ -116,6 +117,7 @@ struct Session::Impl {
   Result<> record_history(bool everything);
   Result<> finish();
   bool quiet() const;
+  bool calm() const;
 
   // ---- session_round.cc ----
   Result<> advance();
@@ -168,6 +170,7 @@ struct Session::Impl {
   Door door;
   std::optional<Tree> tree;  // after the watcher that it adds to
   std::optional<GitLink> git;
+  RefWatch refs;
   std::filesystem::path spool_directory;
 
   wire::Id last_id = 0;
@@ -194,7 +197,7 @@ struct Session::Impl {
   std::set<std::string> dirty;
   std::optional<Time> first_dirty, last_dirty;
   bool full_scan_due = false;
-  Time last_full_scan{}, last_ref_look{}, last_record{};
+  Time last_full_scan{}, last_ref_look{}, last_record{}, last_stir{};  // stir: something came, or was to be done
   std::vector<SyncRequest> syncs;
   std::string control_in;
   std::int64_t stop_id = 0;

@@ -1,5 +1,8 @@
 """Suspend and resume: everything alive afterwards, and nothing lost whatever is killed."""
 
+import json
+import os
+import signal
 import time
 
 from harness import alive, check, equal, eventually, expect
@@ -119,7 +122,7 @@ def sleeps_when_the_session_ends(world):
     expect(world.qemu_pid() is None, "QEMU still runs")
     saved = json.loads((world.state / "vm/suspended.json").read_text())
     equal(saved["on_disk"], True, "it is on the disk, for after a restart of the host")
-    equal(state(world), "suspended", "the state")
+    equal(world.machine_state(), "suspended", "the state")
     equal((worktree / "logout.txt").read_text(), "logout\n", "what was written last")
     world.x("t1", "true", timeout=300).ok("the command that wakes it")
     expect(lives(world, "logout"), "what ran inside is gone: it did not wake, it booted")

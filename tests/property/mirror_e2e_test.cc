@@ -83,6 +83,31 @@ TEST_F(MirrorE2e, ByItself) {
   pair_.stop();
 }
 
+// How often the process went to sleep, and so was woken.
+long wakeups(pid_t pid) {
+  const std::string status = read("/proc/" + std::to_string(pid) + "/status");
+  const auto at = status.find("\nvoluntary_ctxt_switches:");
+  return at == std::string::npos ? -1 : std::atol(status.c_str() + at + 25);
+}
+
+TEST_F(MirrorE2e, AQuietOneSleepsAndStillSeesACommit) {
+  pair_.start();
+  ASSERT_TRUE(pair_.sync());
+  ::sleep(8);
+  const long before = wakeups(pair_.worker());
+  ::sleep(20);
+  const long woken = wakeups(pair_.worker()) - before;
+  RecordProperty("wakeups", static_cast<int>(woken));
+  EXPECT_LE(woken, 6) << "in 20 s";  // looking three times a second makes 60
+  // No file of the worktree changes with it: only the ref says so.
+  pair_.git(pair_.host(), {"commit", "-q", "--allow-empty", "-m", "while it slept"});
+  const auto begun = steady_clock::now();
+  while (pair_.git(pair_.inside(), {"log", "-1", "--format=%s"}) != "while it slept" && steady_clock::now() - begun < seconds(30))
+    (void)pair_.event("never", seconds(0)), ::usleep(50'000);
+  EXPECT_LT(steady_clock::now() - begun, seconds(6)) << "it waited for its next look";
+  pair_.stop();
+}
+
 TEST_F(MirrorE2e, TenThousandFiles) {
   pair_.start();
   ASSERT_TRUE(pair_.sync());

@@ -162,6 +162,7 @@ class MirrorPair {
     return exit && *exit ? **exit : sys::Exit{.status = -1};
   }
   int far_fd() const { return far_.get(); }
+  pid_t worker() const { return worker_.pid(); }
 
   // Both sides agree on everything that was on disk at the call. False when the mirror ended instead, or it took too
   // long.
