@@ -52,8 +52,8 @@ Manager::Attending::~Attending() {
 // All that goes into a container before it is a sandbox's.
 std::string Manager::spare_fits(const ContainerSetup& setup) const {
   const Limits& limits = setup.limits;
-  return hash_of(fmt::format("{} {} {} {} {} {} {}", setup.image_alias, limits.cpus, limits.memory_bytes, limits.disk_bytes, limits.processes,
-                             modified(setup.endpoint_program), modified(kCertificates)))
+  return hash_of(fmt::format("{} {} {} {} {} {} {} {}", setup.image_alias, limits.cpus, limits.memory_bytes, limits.disk_bytes, limits.processes,
+                             modified(setup.endpoint_program), modified(setup.session_files / "agent-session"), modified(kCertificates)))
       .to_hex();
 }
 
