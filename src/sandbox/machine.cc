@@ -23,6 +23,8 @@ using std::chrono::steady_clock;
 namespace {
 // A first boot under emulation takes a minute; a host that swaps takes longer. Past this, something is broken.
 constexpr std::chrono::minutes kBootDeadline{8};
+// Waiting for longer is told.
+constexpr milliseconds kUnnoticed{500};
 }  // namespace
 
 Machine::Machine(const sys::Paths& paths, const sys::Installation& installation) : paths_(paths), installation_(installation), egress_(paths, installation) {
@@ -156,7 +158,11 @@ Result<> Machine::provision_once(const ProgressSink& progress) {
 }
 
 Result<> Machine::ensure(const Config& config, const agents::Agent* wanted, const ProgressSink& progress) {
-  const std::scoped_lock lock(mutex_);
+  std::unique_lock lock(mutex_, kUnnoticed);
+  if (!lock) {
+    Phase phase(progress, "vm.wait", "Waiting for another command that starts the virtual machine");
+    lock.lock();
+  }
   TRY_ASSIGN(const vm::Status now, driver_->status());
   const bool runs = now.state == vm::State::kRunning;
   if (runs && now.stands_still) TRY(driver_->go_on());

@@ -100,7 +100,7 @@ class Machine {
   std::atomic<bool> woken_ = false;
   bool golden_ = false;     // the last start resumed a copy of the golden state
   bool resumed_ = false;    // the last start woke a machine that was provisioned as this build does it
-  std::mutex mutex_;        // of the machine's life: start, stop, what is above
+  std::timed_mutex mutex_;  // of the machine's life: start, stop, what is above
   std::mutex agents_mutex_;  // one builder container at a time
 };
 
