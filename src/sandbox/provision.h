@@ -2,8 +2,10 @@
 // whatever is missing. The bodies are pure functions, so that tests compare them whole.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <string>
+#include <thread>
 
 #include "base/log.h"
 #include "base/progress.h"
@@ -26,14 +28,16 @@ inline constexpr std::string_view kBuilderAddress = "10.77.0.2";
 incus::Config network_device(const std::string& address);
 incus::Config network_config(const std::string& address);  // for the instance's config
 
-// On a machine that is short of everything, Incus' own database misses its ten seconds: the work is sound, and may be asked for again.
-bool missed_its_deadline(const Error& error);
+// On a machine that is short of everything, Incus' own database misses its ten seconds, and what was asked for is busy for a while: the work is
+// sound, and may be asked for again.
+bool may_pass(const Error& error);
 // Does it, and again for that reason, three more times at most.
 template <typename Once>
 auto patiently(std::string_view what, const Once& once) {
   auto done = once();
-  for (int attempt = 0; attempt < 3 && !done && missed_its_deadline(done.error()); ++attempt) {
+  for (int attempt = 0; attempt < 3 && !done && may_pass(done.error()); ++attempt) {
     log::warning("{} again: {}", what, done.error().describe());
+    std::this_thread::sleep_for(std::chrono::seconds(1 << attempt));
     done = once();
   }
   return done;
