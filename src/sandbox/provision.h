@@ -31,11 +31,11 @@ incus::Config network_config(const std::string& address);  // for the instance's
 // On a machine that is short of everything, Incus' own database misses its ten seconds, and what was asked for is busy for a while: the work is
 // sound, and may be asked for again.
 bool may_pass(const Error& error);
-// Does it, and again for that reason, three more times at most.
+// Does it, and again for that reason, five more times at most, over half a minute.
 template <typename Once>
 auto patiently(std::string_view what, const Once& once) {
   auto done = once();
-  for (int attempt = 0; attempt < 3 && !done && may_pass(done.error()); ++attempt) {
+  for (int attempt = 0; attempt < 5 && !done && may_pass(done.error()); ++attempt) {
     log::warning("{} again: {}", what, done.error().describe());
     std::this_thread::sleep_for(std::chrono::seconds(1 << attempt));
     done = once();
