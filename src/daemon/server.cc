@@ -151,6 +151,7 @@ Result<int> serve_until_told(const sys::Paths& paths, const sys::Installation& i
 
   TRY_ASSIGN(auto manager, sandbox::Manager::open(paths, installation));
   TRY_ASSIGN(const sys::Fd listener, sys::listen_unix(socket_file(paths)));
+  manager->take_over();
   Server server(*manager, std::move(wake.write), paths.state / "phases.jsonl");
   log::info("daemon {} serves {}", own_build(), printable(socket_file(paths).native()));
   readiness.tell("ready");

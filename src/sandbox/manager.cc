@@ -219,7 +219,6 @@ Result<> Manager::update_agent(const std::string& name, const ProgressSink& prog
 }
 
 void Manager::recover() {
-  machine_.adopt();
   if (!machine_.running()) return;
   auto config = this->config();
   if (!config) return log::warning("{}", config.error().describe());

@@ -128,6 +128,8 @@ class Manager {
   Result<> answer_network(const std::string& id, const std::string& target, const std::string& answer);
   Result<json::array> audit(const Where& where, std::size_t limit) const;
 
+  // First of all: a command must not take a machine that runs for one that does not.
+  void take_over() { machine_.adopt(); }
   // Everything that ran when the last daemon ended is taken up again; what it left half-made is finished or cleaned away.
   void recover();
   // To be called every half minute or so: puts a machine to sleep that nobody would miss ([vm] idle).

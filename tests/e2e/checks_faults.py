@@ -160,6 +160,22 @@ def deleted_machine(world):
 
 
 @check
+def logins_persist(world):
+    if "claude" not in world.agents:
+        return
+    # The old sandbox was made anew with the machine: its agent and its login are there again.
+    expect("Claude Code" in world.run("claude", "t1", "--", "--version", timeout=1500).ok("claude in the old sandbox").text, "no version in the old sandbox")
+    equal(json.loads(world.sh("t1", "cat ~/.claude/.credentials.json")), LOGIN, "the login in the old sandbox")
+    ran = world.run("claude", "t-login", "--", "--version", timeout=1500).ok("claude in a new sandbox of a new machine")
+    expect("Claude Code" in ran.text, f"no version: {ran.text}")
+    equal(json.loads(world.sh("t-login", "cat ~/.claude/.credentials.json")), LOGIN, "the login in a new sandbox")
+    # What is no login stays inside.
+    world.x("t-login", "sh", "-c", "echo '{\"apiKeyHelper\": \"touch /tmp/pwned\"}' > ~/.claude/.credentials.json").ok()
+    time.sleep(2)
+    equal(json.loads((world.data / "home/.claude/.credentials.json").read_text()), LOGIN, "the stored login after nonsense inside")
+
+
+@check
 def begins_from_golden(world):
     """What begins anew begins from a copy of the golden state; killed while that is made, or without one, it boots."""
     world.sandbox("t1")
@@ -181,19 +197,3 @@ def begins_from_golden(world):
     equal(world.machine_state(), "running", "the state after a killed start")
     world.run("vm", "suspend", timeout=120).ok("locki vm suspend")
     world.x("t1", "true", timeout=600).ok("a sandbox, at last")
-
-
-@check
-def logins_persist(world):
-    if "claude" not in world.agents:
-        return
-    # The old sandbox was made anew with the machine: its agent and its login are there again.
-    expect("Claude Code" in world.run("claude", "t1", "--", "--version", timeout=1500).ok("claude in the old sandbox").text, "no version in the old sandbox")
-    equal(json.loads(world.sh("t1", "cat ~/.claude/.credentials.json")), LOGIN, "the login in the old sandbox")
-    ran = world.run("claude", "t-login", "--", "--version", timeout=1500).ok("claude in a new sandbox of a new machine")
-    expect("Claude Code" in ran.text, f"no version: {ran.text}")
-    equal(json.loads(world.sh("t-login", "cat ~/.claude/.credentials.json")), LOGIN, "the login in a new sandbox")
-    # What is no login stays inside.
-    world.x("t-login", "sh", "-c", "echo '{\"apiKeyHelper\": \"touch /tmp/pwned\"}' > ~/.claude/.credentials.json").ok()
-    time.sleep(2)
-    equal(json.loads((world.data / "home/.claude/.credentials.json").read_text()), LOGIN, "the stored login after nonsense inside")
