@@ -1,8 +1,6 @@
 // libexec/locki/mirror: the worker of one sandbox's mirror (control.h says how it is started and spoken to). A process
 // of its own, so that what parses a sandbox's bytes holds no keys, no network and nobody else's files open.
 #include <fcntl.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -10,6 +8,7 @@
 #include "base/log.h"
 #include "mirror/confine.h"
 #include "mirror/session.h"
+#include "sys/limits.h"
 
 namespace {
 
@@ -31,16 +30,7 @@ Result<StartSettings> read_settings(int control) {
   return start_settings_from_json(start);
 }
 
-void limit_resources() {
-  // git's index-pack and ours work on hostile sizes: rather fail than take the host's memory. No core with the user's
-  // files in it.
-  const rlimit none{0, 0};
-#ifndef __SANITIZE_ADDRESS__  // its shadow counts as data
-  const rlimit memory{rlim_t{4} << 30, rlim_t{4} << 30};
-  (void)::setrlimit(RLIMIT_DATA, &memory);
-#endif
-  (void)::setrlimit(RLIMIT_CORE, &none);
-  (void)::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+void ignore_signals() {
   (void)::signal(SIGPIPE, SIG_IGN);
   // At a logout or a shutdown every process is told to end at once; the daemon then still needs this one, and ends it over the control socket.
   for (const int number : {SIGTERM, SIGHUP, SIGINT}) (void)::signal(number, SIG_IGN);
@@ -73,7 +63,8 @@ Result<> work() {
 }  // namespace
 
 int main() {
-  limit_resources();
+  sys::limit_hostile_work();
+  ignore_signals();
   log::open(STDERR_FILENO, log::Level::kInfo, "mirror");
   // The control socket outlives the session's use of it, for the last word.
   const sys::Fd last_word(::fcntl(kControlFd, F_DUPFD_CLOEXEC, 10));

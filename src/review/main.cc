@@ -1,27 +1,16 @@
 // libexec/locki/review: the return gate's eyes. A process of its own, because it parses what a sandbox wrote: it is confined before it reads the first
 // byte of that, and holds no keys. Request and answer are one JSON object each, on standard input and output (request.h).
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "review/request.h"
+#include "sys/limits.h"
 
 namespace {
 
 using namespace locki;
 
 constexpr std::size_t kMaxRequest = 256 << 20;
-
-void limit_resources() {
-  const rlimit none{0, 0};
-#ifndef __SANITIZE_ADDRESS__  // its shadow counts as data
-  const rlimit memory{rlim_t{4} << 30, rlim_t{4} << 30};
-  (void)::setrlimit(RLIMIT_DATA, &memory);
-#endif
-  (void)::setrlimit(RLIMIT_CORE, &none);
-  (void)::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-}
 
 Result<> work() {
   TRY_ASSIGN(const std::string text, sys::read_all(STDIN_FILENO, kMaxRequest));
@@ -34,7 +23,7 @@ Result<> work() {
 }  // namespace
 
 int main() {
-  limit_resources();
+  sys::limit_hostile_work();
   const auto done = work();
   if (done) return 0;
   (void)sys::write_all(STDERR_FILENO, printable(done.error().describe(), 2000) + "\n");

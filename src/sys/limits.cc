@@ -1,5 +1,6 @@
 #include "sys/limits.h"
 
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -12,6 +13,16 @@ std::size_t raise_descriptor_limit(std::size_t wanted) {
   if (limits.rlim_cur >= wanted) return limits.rlim_cur;
   const rlimit raised{.rlim_cur = std::min<rlim_t>(wanted, limits.rlim_max), .rlim_max = limits.rlim_max};
   return ::setrlimit(RLIMIT_NOFILE, &raised) == 0 ? raised.rlim_cur : limits.rlim_cur;
+}
+
+void limit_hostile_work() {
+  const rlimit none{0, 0};
+#ifndef __SANITIZE_ADDRESS__  // its shadow counts as data
+  const rlimit memory{rlim_t{4} << 30, rlim_t{4} << 30};
+  (void)::setrlimit(RLIMIT_DATA, &memory);
+#endif
+  (void)::setrlimit(RLIMIT_CORE, &none);
+  (void)::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
 }  // namespace locki::sys
