@@ -23,6 +23,15 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t kScratch = 64 << 10;
 constexpr int kAcceptsInARow = 64;
+static_assert((HostTable::kSize & (HostTable::kSize - 1)) == 0 && 256 % HostTable::kSize == 0);
+
+// The client's first address, and the place in the table of hosts.
+std::pair<Address, std::uint8_t> taken_apart(Address called) {
+  if (called.family != Address::Family::kV4) return {called, 0};
+  const auto place = static_cast<std::uint8_t>(called.bytes[3] % HostTable::kSize);
+  called.bytes[3] = static_cast<std::uint8_t>(called.bytes[3] - place);
+  return {called, place};
+}
 
 // Lets a resolver's thread reach the loop for as long as there is one.
 class Mailbox {
@@ -81,6 +90,7 @@ struct Gate::Impl final : SessionHost {
   std::array<char, kScratch> scratch_;
   std::map<ListenerId, std::unique_ptr<Listener>> listeners;
   std::map<Address, std::shared_ptr<const Client>> clients;
+  HostTable hosts;
   std::map<Address, std::size_t> open_of;  // connections of each client
   std::unordered_map<std::uint64_t, std::unique_ptr<Session>> sessions;
   std::uint64_t next_session = 1;
@@ -180,11 +190,17 @@ void Gate::Impl::accept_from(ListenerId id) {
 }
 
 void Gate::Impl::begin(ListenerId id, const Listener& listener, sys::Fd client) {
-  const Origin origin{listener.entrance, listener.port, called_address(client.get()).value_or(Address{}), id};
-  const auto owner = clients.find(origin.at);
-  if (owner == clients.end()) {
-    record({.event = AuditRecord::Event::kRefused, .time = std::chrono::system_clock::now(), .port = listener.port,
-            .address = origin.at.to_string(), .rule = "no sandbox", .reason = "the address that was called is no sandbox's"});
+  const Address called = called_address(client.get()).value_or(Address{});
+  const auto [at, place] = taken_apart(called);
+  Origin origin{listener.entrance, listener.port, at, id, std::nullopt};
+  if (const std::string& name = hosts.at(place); !name.empty()) origin.host = Host{name, std::nullopt};
+  const auto owner = clients.find(at);
+  const bool meaningless = place != HostTable::kAnyHost && !origin.host;
+  if (owner == clients.end() || meaningless) {
+    AuditRecord refused{.event = AuditRecord::Event::kRefused, .time = std::chrono::system_clock::now(), .port = listener.port, .address = called.to_string()};
+    refused.rule = meaningless ? "no host" : "no sandbox";
+    refused.reason = meaningless ? "the address that was called stands for no host" : "the address that was called is no sandbox's";
+    record(std::move(refused));
     return reset_on_close(client.get());
   }
   const auto open_now = open_of.find(origin.at);
@@ -262,6 +278,10 @@ void Gate::admit(const Address& at, Client client) {
 
 void Gate::dismiss(const Address& at) {
   impl_->loop_.post([impl = impl_.get(), at] { impl->dismiss(at); });
+}
+
+void Gate::name_hosts(HostTable hosts) {
+  impl_->loop_.post([impl = impl_.get(), hosts = std::move(hosts)] { impl->hosts = hosts; });
 }
 
 std::vector<Question> Gate::questions() const {

@@ -1,7 +1,8 @@
 // The egress gate: learns the host that a client wants (from its TLS hello, its HTTP request, or a request to a proxy), decides by
 // name, resolves on the host, checks every address and connects to exactly what it checked. It serves listening sockets that were made
 // elsewhere (in a namespace that has no other way out). Which client a connection belongs to is known by the address that it called:
-// each client has one of its own, and what is called on no client's address is refused.
+// each client has HostTable::kSize of its own in a row, for itself and for the hosts that it may mean (host_table.h), and what is called on no
+// client's address is refused.
 //
 // Runs on one thread of its own; every public function may be called from any thread and returns at once. Nothing
 // throws. SIGPIPE must be ignored by the process. Each connection takes two descriptors: raise RLIMIT_NOFILE before
@@ -17,6 +18,7 @@
 
 #include "base/result.h"
 #include "gate/audit.h"
+#include "gate/host_table.h"
 #include "gate/policy.h"
 #include "gate/resolver.h"
 #include "gate/upstream.h"
@@ -80,11 +82,13 @@ class Gate {
   ListenerId serve(sys::Fd listener, Entrance entrance, std::uint16_t port);
   // Closes the listener and its connections.
   void stop_serving(ListenerId id);
-  // Who calls that address is this client from now on. Connections of its that the policy would refuse are closed, and those that it
+  // Who calls that address, a multiple of HostTable::kSize, or one of those behind it is this client from now on. Connections of its that the policy would refuse are closed, and those that it
   // would allow and that were held go on.
   void admit(const Address& at, Client client);
   // Nobody's address any more; its connections are closed.
   void dismiss(const Address& at);
+  // What every client's addresses stand for from now on. Connections that stand keep their host.
+  void name_hosts(HostTable hosts);
   std::vector<Question> questions() const;  // each once
   GateStats stats() const;
 

@@ -86,11 +86,13 @@ Result<Mode> parse_mode(std::string_view text) {
               "use gate, ask, open or off");
 }
 
+bool is_web(std::uint16_t port) { return port == 80 || port == 443; }
+
 bool Rule::matches(const Endpoint& endpoint) const {
   if (!matches_host(*this, endpoint.host)) return false;
   if (any_port) return true;
   if (port) return *port == endpoint.port;
-  return !allow || endpoint.port == 80 || endpoint.port == 443;
+  return !allow || is_web(endpoint.port);
 }
 
 std::string Rule::to_string() const {
@@ -186,18 +188,13 @@ Decision decide(const Policy& policy, const Endpoint& endpoint) {
   return decide_without_rule(policy, endpoint);
 }
 
-std::optional<Endpoint> only_host_at(const Policy& policy, std::uint16_t port) {
-  std::optional<Endpoint> only;
-  const auto add = [&](Endpoint endpoint) {
-    const bool other = only && *only != endpoint;
-    only = std::move(endpoint);
-    return !other;
-  };
-  for (const Service& service : policy.services)
-    if (service.port == port && !add({Host{service.name, std::nullopt}, port})) return std::nullopt;
-  for (const Rule& rule : policy.rules)
-    if (rule.allow && rule.port == port && (rule.match != Rule::Match::kExact || !add({rule.host, port}))) return std::nullopt;
-  return only;
+std::set<std::string> named_hosts(const Policy& policy) {
+  std::set<std::string> hosts;
+  for (const Service& service : policy.services) hosts.insert(service.name);
+  for (const Rule& rule : policy.rules) {
+    if (rule.allow && rule.match == Rule::Match::kExact && !rule.host.address && rule.port && !is_web(*rule.port)) hosts.insert(rule.host.name);
+  }
+  return hosts;
 }
 
 std::set<std::uint16_t> named_ports(const Policy& policy) {
@@ -205,8 +202,7 @@ std::set<std::uint16_t> named_ports(const Policy& policy) {
   for (const Service& service : policy.services) ports.insert(service.port);
   for (const Rule& rule : policy.rules)
     if (rule.allow && rule.port) ports.insert(*rule.port);
-  ports.erase(80);
-  ports.erase(443);
+  std::erase_if(ports, is_web);
   return ports;
 }
 

@@ -76,10 +76,12 @@ struct Decision {
   bool ask = false;                // not allowed, but the user may say so now
 };
 Decision decide(const Policy& policy, const Endpoint& endpoint);
-// The one host that rules allow on this port by its number, for protocols that do not say a name. Nothing when there is none or
-// several: then only an explicit proxy request can say which.
-std::optional<Endpoint> only_host_at(const Policy& policy, std::uint16_t port);
-// Ports other than 80 and 443 that rules and services name.
+// Services, and the hosts that rules allow on a port of their own: each gets an address to itself (host_table.h). Not those of whole domains:
+// what does not say its host can be meant for any of theirs.
+std::set<std::string> named_hosts(const Policy& policy);
+// What an allow rule without a port means.
+bool is_web(std::uint16_t port);
+// Ports other than those that rules and services name.
 std::set<std::uint16_t> named_ports(const Policy& policy);
 // Several lines: the decision, the rule with its source and position, what was passed over because of its port.
 std::string explain(const Policy& policy, const Endpoint& endpoint);

@@ -16,7 +16,6 @@ namespace {
 using namespace std::chrono_literals;
 using Event = AuditRecord::Event;
 
-constexpr auto kSilence = 300ms;  // of a client that leaves the first word to the server
 constexpr std::size_t kMaxAttempts = 4;
 constexpr std::size_t kMaxReply = 16 << 10;   // an upstream proxy's answer to CONNECT
 constexpr std::size_t kMaxDrain = 256 << 10;  // what a client may still send after a refusal
@@ -36,8 +35,7 @@ std::vector<Address> order_of_attempts(const std::vector<Address>& addresses) {
 // As the user would have to write it: web ports are implied.
 std::string as_rule_target(const Endpoint& endpoint) {
   const std::string whole = endpoint.to_string();
-  const bool web = endpoint.port == 80 || endpoint.port == 443;
-  return web ? whole.substr(0, whole.rfind(':')) : whole;
+  return is_web(endpoint.port) ? whole.substr(0, whole.rfind(':')) : whole;
 }
 
 std::string refusal_text(const Policy& policy, const Endpoint& target, const Decision& decision) {
@@ -66,9 +64,16 @@ void Session::start() {
   auto watched = watch(client_.get(), {.read = true}, &Session::read_opening);
   if (!watched) return over();
   client_watch_ = std::move(*watched);
-  const bool web = origin_.port == 80 || origin_.port == 443;
-  if (origin_.entrance == Entrance::kTransparent && !web && only_host_at(owner_->policy, origin_.port))
-    return set_deadline(kSilence, [this] { go_by_port(); });  // in some protocols the server speaks first
+  // On the ports of the web every protocol names its host, and each request is decided on. On others the address did, and whoever speaks
+  // first may; but a refusal is told in the client's own protocol.
+  if (origin_.entrance == Entrance::kTransparent && !is_web(origin_.port) && origin_.host) {
+    const Endpoint target{*origin_.host, origin_.port};
+    const Decision decision = decide(owner_->policy, target);
+    if (decision.allowed || decision.ask) {
+      opener_ = make_fixed_opener(target);
+      return advance_opening();
+    }
+  }
   set_deadline(host_.limits().head_time, [this] { reject(408, "the request took too long to arrive"); });
 }
 
@@ -91,20 +96,16 @@ bool Session::choose_opener() {
   }
   Guess guess = transparent_opener(received_, origin_.port);
   if (guess.more) return false;
-  if (!guess.opener) return go_by_port(), false;
+  if (!guess.opener) {
+    reject(400, fmt::format("what came to port {0} is neither TLS nor HTTP, and no rule names the host that was looked up with this port: locki net allow HOST:{0}, "
+                            "and look its name up again",
+                            origin_.port));
+    return false;
+  }
   opener_ = std::move(guess.opener);
   // From now on it is a head that is waited for, not the first byte.
   set_deadline(host_.limits().head_time, [this] { reject(408, "the request took too long to arrive"); });
   return true;
-}
-
-void Session::go_by_port() {
-  auto only = only_host_at(owner_->policy, origin_.port);
-  if (!only)
-    return reject(400, fmt::format("what came is neither TLS nor HTTP, and no single host is allowed on port {}: it takes a proxy request to say which",
-                                   origin_.port));
-  opener_ = make_fixed_opener(std::move(*only));
-  advance_opening();
 }
 
 void Session::advance_opening() {

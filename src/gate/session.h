@@ -21,8 +21,9 @@ namespace locki::gate {
 struct Origin {
   Entrance entrance = Entrance::kExplicit;
   std::uint16_t port = 0;  // that was called
-  Address at;              // that was called: the client's
+  Address at;              // the client's first address
   std::uint64_t listener = 0;
+  std::optional<Host> host;  // that the called address stands for
 };
 
 // What a session needs from the gate around it.
@@ -59,7 +60,6 @@ class Session {
 
   void read_opening();
   bool choose_opener();
-  void go_by_port();
   void advance_opening();
   void decide_target();
   void follow_decision();

@@ -8,6 +8,7 @@
 #include "base/strings.h"
 #include "sandbox/network.h"
 #include "sandbox/provision.h"
+#include "sys/file.h"
 #include "sys/limits.h"
 
 namespace locki::sandbox {
@@ -24,10 +25,17 @@ Result<gate::Address> gate_address(const std::string& sandbox_address) {
   if (!parsed || parsed->family != gate::Address::Family::kV4 || b[0] != 10 || b[1] != 77 || (!sandbox && !builder)) {
     return fail(ErrorKind::kCorrupt, fmt::format("{} is no sandbox's address", printable(sandbox_address, 60)), "remove the sandbox and make it anew");
   }
-  return gate::Address::v4(198U << 24 | 19U << 16 | static_cast<std::uint32_t>(b[2]) << 8 | b[3]);
+  const std::uint32_t number = builder ? 0 : (b[2] - 1U) * kAddressesPerBlock + b[3];
+  return gate::Address::v4((198U << 24 | 19U << 16) + number * gate::HostTable::kSize);
 }
 
-Egress::Egress(const sys::Paths& paths, const sys::Installation& installation) : paths_(paths), installation_(installation), rules_(paths) {}
+Egress::Egress(const sys::Paths& paths, const sys::Installation& installation) : paths_(paths), installation_(installation), rules_(paths) {
+  const auto text = sys::read_file(hosts_file(), 64 << 10);
+  auto known = text ? gate::HostTable::parse(*text) : fail(text.error());
+  // Without it, names get addresses anew.
+  if (known) hosts_ = std::move(*known);
+  else if (known.error().kind() != ErrorKind::kNotFound) log::warning("{}", Error(known.error()).with_context("in " + hosts_file().native()).describe());
+}
 
 Egress::~Egress() = default;
 
@@ -57,7 +65,7 @@ Result<> Egress::open(vm::VmDriver& driver, const Config& config) {
   TRY(context(listen({kProxyPort, 80, 443}), "while opening the egress gate"));
   TRY(update(nullptr, config));
   for (const auto& [id, record] : admitted_) TRY(update(&record, config));
-  return {};
+  return name_hosts();
 }
 
 void Egress::machine_ended() {
@@ -72,6 +80,7 @@ Result<> Egress::update(const Record* record, const Config& config) {
   TRY_ASSIGN(const auto at, gate_address(record != nullptr ? record->address : std::string(kBuilderAddress)));
   TRY_ASSIGN(auto policy, policy_for(record, config));
   TRY(listen(gate::named_ports(policy)));
+  named_[record != nullptr ? record->id : ""] = gate::named_hosts(policy);
   gate_->admit(at, {record != nullptr ? record->id : "builder", record != nullptr ? record->name : "(installing agents)", std::move(policy)});
   return {};
 }
@@ -94,12 +103,32 @@ Result<> Egress::admit(const Record& record, const Config& config) {
   if (!gate_) return fail(ErrorKind::kUnavailable, "the virtual machine is not running", "locki vm start");
   TRY(update(&record, config));
   admitted_[record.id] = record;
+  return name_hosts();
+}
+
+Result<> Egress::name_hosts() {
+  std::set<std::string> wanted;
+  for (const auto& [id, names] : named_) wanted.insert(names.begin(), names.end());
+  gate::HostTable hosts = hosts_;
+  const auto left = hosts.add(wanted);
+  for (const auto& name : left) log::warning("no address is left for {}: on ports of its own it is reached through the proxy only", name);
+  if (hosts != hosts_) {
+    TRY(context(sys::write_file(hosts_file(), hosts.to_text(), 0600), "while noting which address a host has"));
+    hosts_ = std::move(hosts);
+  }
+  gate_->name_hosts(hosts_);
   return {};
+}
+
+gate::HostTable Egress::hosts() const {
+  const std::scoped_lock lock(mutex_);
+  return hosts_;
 }
 
 void Egress::dismiss(const Record& record) {
   const std::scoped_lock lock(mutex_);
   rules_.forget_once(record.id);
+  named_.erase(record.id);
   if (admitted_.erase(record.id) == 0 || !gate_) return;
   if (const auto at = gate_address(record.address)) gate_->dismiss(*at);
 }
@@ -123,7 +152,7 @@ Result<> Egress::apply(const Config& config) {
   if (!gate_) return {};
   TRY(update(nullptr, config));
   for (const auto& [id, record] : admitted_) TRY(update(&record, config));
-  return {};
+  return name_hosts();
 }
 
 std::vector<gate::Question> Egress::questions() const {

@@ -20,7 +20,7 @@ namespace locki::sandbox {
 // Where tools inside find a proxy, if they want one: at any name, say gate.locki.internal.
 inline constexpr std::uint16_t kProxyPort = 3128;
 
-// What the VM makes of a sandbox's address (recipes/vm: net-up): 10.77.C.D calls from 198.19.C.D. kCorrupt for another address.
+// The first of the addresses that the VM makes of a sandbox's (recipes/vm: net-up). kCorrupt for another address.
 Result<gate::Address> gate_address(const std::string& sandbox_address);
 
 class Egress {
@@ -43,11 +43,15 @@ class Egress {
   // What holds for this sandbox; null: for one that has no rules of its own.
   Result<gate::Policy> policy_for(const Record* record, const Config& config) const;
   std::vector<gate::Question> questions() const;
+  // The hosts that names lead to inside; the VM's name server has to be told (provision.h). It grows with the rules, and outlives machine and daemon.
+  gate::HostTable hosts() const;
   NetRules& rules() { return rules_; }
 
  private:
   Result<> update(const Record* record, const Config& config);
   Result<> listen(const std::set<std::uint16_t>& ports);
+  Result<> name_hosts();
+  std::filesystem::path hosts_file() const { return paths_.state / "net.hosts"; }
 
   sys::Paths paths_;
   sys::Installation installation_;
@@ -58,6 +62,8 @@ class Egress {
   vm::VmDriver* driver_ = nullptr;  // of the running machine
   std::map<std::uint16_t, gate::Gate::ListenerId> listeners_;
   std::map<std::string, Record> admitted_;  // by id
+  std::map<std::string, std::set<std::string>> named_;  // the hosts of each one's rules, by id; "": of all others
+  gate::HostTable hosts_;
 };
 
 }  // namespace locki::sandbox

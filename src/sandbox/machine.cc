@@ -105,7 +105,9 @@ Result<> Machine::boot(const Config& config, const ProgressSink& progress) {
   }
   golden_ = started.golden;
   woken_ = started.resumed && !started.golden;
-  resumed_ = started.resumed && started.label == provision_id(roots_->image);
+  const gate::HostTable hosts = egress_.hosts();
+  resumed_ = started.resumed && started.label == provision_id(roots_->image, hosts);
+  set_published(resumed_ ? std::optional(hosts) : std::nullopt);
   auto status = driver_->status();
   if (!started.resumed && status && !status->accelerator_note.empty()) {
     report(progress, {ProgressEvent::Kind::kWarning, "vm.accelerator", "no hardware acceleration, everything is slower: " + status->accelerator_note, std::nullopt});
@@ -153,7 +155,9 @@ Result<> Machine::wait_for_incus(const ProgressSink& progress) {
 
 Result<> Machine::provision_once(const ProgressSink& progress) {
   TRY_ASSIGN(auto client, incus());
-  TRY(patiently("provisioning", [&] { return provision(*client, roots_->image, progress); }));
+  const gate::HostTable hosts = egress_.hosts();
+  TRY(patiently("provisioning", [&] { return provision(*client, roots_->image, hosts, progress); }));
+  set_published(hosts);
   return context(ensure_agent_store(*client), "while making the agent store");
 }
 
@@ -187,7 +191,23 @@ Result<> Machine::bring_up(const Config& config, const ProgressSink& progress) {
   TRY(egress_.open(*driver_, config));
   TRY(wait_for_incus(progress));
   if (!resumed_) TRY(provision_once(progress));
+  TRY(publish_names());
   ready_ = true;
+  return {};
+}
+
+void Machine::set_published(std::optional<gate::HostTable> hosts) {
+  const std::scoped_lock lock(names_mutex_);
+  published_ = std::move(hosts);
+}
+
+Result<> Machine::publish_names() {
+  const std::scoped_lock lock(names_mutex_);
+  const gate::HostTable hosts = egress_.hosts();
+  const auto client = std::atomic_load(&client_);
+  if (!client || !published_ || *published_ == hosts) return {};
+  TRY(patiently("naming hosts", [&] { return provision_network(*client, hosts); }));
+  published_ = hosts;
   return {};
 }
 
@@ -226,7 +246,11 @@ Result<> Machine::suspend(const ProgressSink& progress) {
 }
 
 Result<> Machine::put_to_sleep() {
-  const std::string label = ready_ && roots_ ? provision_id(roots_->image) : "";
+  std::string label;
+  if (ready_ && roots_) {
+    const std::scoped_lock names(names_mutex_);
+    label = provision_id(roots_->image, published_.value_or(gate::HostTable{}));
+  }
   auto client = std::atomic_exchange(&client_, std::shared_ptr<incus::Client>());
   if (auto suspended = driver_->suspend(label); !suspended) {
     if (driver_->alive()) std::atomic_store(&client_, client);

@@ -70,6 +70,9 @@ class Machine {
   // The agent is in the store, installing it if need be (or anew). Runs in a throw-away builder container.
   Result<> ensure_agent(const agents::Agent& agent, bool renew, const ProgressSink& progress);
 
+  // Inside, names lead where the rules say by now: after each change of them (egress()). Cheap when nothing is to be done; nothing while it does not run.
+  Result<> publish_names();
+
   Egress& egress() { return egress_; }
   const Egress& egress() const { return egress_; }
 
@@ -86,6 +89,7 @@ class Machine {
   std::string trust_archive_locked();
   Result<> wait_for_incus(const ProgressSink& progress);
   Result<> provision_once(const ProgressSink& progress);
+  void set_published(std::optional<gate::HostTable> hosts);
   Result<net::Identity> identity(std::string_view name);
   std::filesystem::path data_disk() const;
 
@@ -101,6 +105,8 @@ class Machine {
   bool golden_ = false;     // the last start resumed a copy of the golden state
   bool resumed_ = false;    // the last start woke a machine that was provisioned as this build does it
   std::timed_mutex mutex_;  // of the machine's life: start, stop, what is above
+  std::mutex names_mutex_;
+  std::optional<gate::HostTable> published_;  // what the machine's name server was told
   std::mutex agents_mutex_;  // one builder container at a time
 };
 

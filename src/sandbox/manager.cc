@@ -253,6 +253,7 @@ Result<> Manager::ensure_machine(const Config& config, const agents::Agent* want
     if (!record.cloned) continue;
     if (auto admitted = machine_.egress().admit(record, config); !admitted) log::warning("{}", admitted.error().describe());
   }
+  if (auto published = machine_.publish_names(); !published) log::warning("{}", published.error().describe());
   // Everything else, also looking for what was left behind, can wait. The daemon ends without waiting for its threads: all that they do
   // survives being cut anywhere.
   {

@@ -42,7 +42,8 @@ Result<> Manager::change_rules(Scope scope, const Record* record, const gate::Ru
   if (record != nullptr) audit_.write("network", *record, what);
   else audit_.write_for_all("network", what);
   TRY_ASSIGN(const Config config, this->config());
-  return machine_.egress().apply(config);
+  TRY(machine_.egress().apply(config));
+  return machine_.publish_names();
 }
 
 Result<> Manager::change_network(const Where& where, bool allow, const std::string& target, Scope scope) {

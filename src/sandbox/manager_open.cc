@@ -94,6 +94,7 @@ Result<> Manager::bring_up(Record& record, const ProgressSink& progress, const a
     }
     // A container of our own address must not find the gate closed.
     TRY(machine_.egress().admit(record, config));
+    TRY(machine_.publish_names());
     if (!made) {
       TRY_ASSIGN(made, ensure_container(*client, record, setup, progress));
     }

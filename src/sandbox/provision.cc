@@ -1,6 +1,7 @@
 #include "sandbox/provision.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 
@@ -16,16 +17,21 @@ incus::Named pool_definition() {
   return {.name = std::string(kPool), .description = "sandboxes", .type = "btrfs", .config = {{"source", "/data/pool"}}};
 }
 
-incus::Named network_definition() {
+incus::Named network_definition(const gate::HostTable& hosts) {
+  // Every name is answered here, with an address that the VM leads to the host's gate (recipes/vm: nftables.conf); of anything but IPv4 addresses
+  // there is none. No question leaves the machine.
+  std::string names = fmt::format("no-resolv\nlocal=/#/\naddress=/#/198.18.0.{}\naddress=/localhost/127.0.0.1", gate::HostTable::kAnyHost);
+  for (std::uint8_t place = gate::HostTable::kFirstHost; place < gate::HostTable::kSize; ++place) {
+    // Of this name alone, not of what is beneath it.
+    if (!hosts.at(place).empty()) names += fmt::format("\nhost-record={},198.18.0.{}", hosts.at(place), place);
+  }
   return {.name = std::string(kNetwork),
           .description = "sandboxes",
           .type = "bridge",
           // No DHCP: LXC gives each container its address, which saves a daemon in each and a second at its start. Without "managed" Incus
           // would start no dnsmasq at all.
           .config = {{"ipv4.address", "10.77.0.1/16"}, {"ipv4.nat", "true"}, {"ipv4.dhcp", "false"}, {"ipv6.address", "none"}, {"dns.mode", "managed"},
-                     // Every name is answered here, with the one address that the VM leads to the host's gate (recipes/vm: nftables.conf); of
-                     // anything but IPv4 addresses there is none. No question leaves the machine.
-                     {"raw.dnsmasq", "no-resolv\nlocal=/#/\naddress=/#/198.18.0.1\naddress=/localhost/127.0.0.1"}}};
+                     {"raw.dnsmasq", std::move(names)}}};
 }
 
 incus::Config network_config(const std::string& address) {
@@ -89,9 +95,9 @@ bool may_pass(const Error& error) {
   return false;
 }
 
-std::string provision_id(const ImageFiles& image) {
+std::string provision_id(const ImageFiles& image, const gate::HostTable& hosts) {
   std::string all = image.alias;
-  for (const auto& part : {pool_definition(), network_definition(), profile_definition()}) {
+  for (const auto& part : {pool_definition(), network_definition(hosts), profile_definition()}) {
     for (const auto& [key, value] : part.config) all += "\n" + key + "=" + value;
     for (const auto& [name, device] : part.devices) {
       for (const auto& [key, value] : device) all += "\n" + name + "." + key + "=" + value;
@@ -100,18 +106,23 @@ std::string provision_id(const ImageFiles& image) {
   return hash_of(all).to_hex();
 }
 
-Result<> provision(incus::Client& client, const ImageFiles& image, const ProgressSink& progress) {
-  TRY_ASSIGN(const auto pool, client.storage_pool(kPool));
-  if (!pool) TRY(context(client.create_storage_pool(pool_definition()), "while making the storage pool"));
+Result<> provision_network(incus::Client& client, const gate::HostTable& hosts) {
   TRY_ASSIGN(const auto network, client.network(kNetwork));
-  const incus::Named wanted = network_definition();
+  const incus::Named wanted = network_definition(hosts);
   if (!network) TRY(context(client.create_network(wanted), "while making the network"));
-  // A machine that an earlier locki made may answer names in another way.
+  // A machine that an earlier locki made may be set up in another way.
   const bool differs = network && std::any_of(wanted.config.begin(), wanted.config.end(), [&](const auto& setting) {
     const auto there = network->config.find(setting.first);
     return there == network->config.end() || there->second != setting.second;
   });
   if (differs) TRY(context(client.patch_network(kNetwork, wanted.config), "while setting up the network"));
+  return {};
+}
+
+Result<> provision(incus::Client& client, const ImageFiles& image, const gate::HostTable& hosts, const ProgressSink& progress) {
+  TRY_ASSIGN(const auto pool, client.storage_pool(kPool));
+  if (!pool) TRY(context(client.create_storage_pool(pool_definition()), "while making the storage pool"));
+  TRY(provision_network(client, hosts));
   TRY(context(client.put_profile(profile_definition()), "while making the profile"));
   return context(import_sandbox_image(client, image, progress), "while importing the sandbox image");
 }

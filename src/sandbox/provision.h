@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/progress.h"
+#include "gate/host_table.h"
 #include "incus/client.h"
 
 namespace locki::sandbox {
@@ -20,7 +21,8 @@ inline constexpr std::string_view kProfile = "sandbox";
 inline constexpr std::string_view kCertificates = "/etc/ssl/certs/ca-certificates.crt";
 
 incus::Named pool_definition();
-incus::Named network_definition();
+// `hosts`: what names are answered with (gate/host_table.h).
+incus::Named network_definition(const gate::HostTable& hosts);
 // Unprivileged, an id range of its own; the certificates in the environment. The card is each container's own:
 incus::Named profile_definition();
 // No forged addresses, no neighbours. `address` is of 10.77.0.0/16; .0.1 is the bridge, .0.2 the builder.
@@ -50,8 +52,10 @@ struct ImageFiles {
 };
 
 // Of all that provision() makes: a machine that was suspended with the same id needs none of it again.
-std::string provision_id(const ImageFiles& image);
+std::string provision_id(const ImageFiles& image, const gate::HostTable& hosts);
 
-Result<> provision(incus::Client& client, const ImageFiles& image, const ProgressSink& progress);
+Result<> provision(incus::Client& client, const ImageFiles& image, const gate::HostTable& hosts, const ProgressSink& progress);
+// The part of it that changes while sandboxes run.
+Result<> provision_network(incus::Client& client, const gate::HostTable& hosts);
 
 }  // namespace locki::sandbox

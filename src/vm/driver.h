@@ -46,7 +46,7 @@ Result<AcceleratorChoice> accelerator_choice_from(std::string_view text);  // kU
 
 inline constexpr std::uint16_t kIncusPort = 8443;  // where incusd listens in the guest
 // Every address of this network is the host's side of the VM's card: the guest reaches listen()'s sockets at each of them, and
-// getsockname() on the accepted one says which was called. The VM gives each sandbox one (recipes/vm: net-up), so that address is who asks.
+// getsockname() on the accepted one says which was called. The VM gives each sandbox some (recipes/vm: net-up), so that address is who asks.
 inline constexpr std::string_view kClientNetwork = "198.19.0.0/16";
 
 struct VmSpec {

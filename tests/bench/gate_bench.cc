@@ -61,7 +61,7 @@ void run() {
   auto gate = Gate::start(std::move(config)).value();
   Policy policy;
   policy.services = {parse_service("bench.locki.internal", "127.0.0.1:" + std::to_string(server.port())).value()};
-  gate->admit(Address::v4(INADDR_LOOPBACK), {"bench", "bench", policy});
+  gate->admit(Address::v4(INADDR_LOOPBACK - HostTable::kAnyHost), {"bench", "bench", policy});
   std::uint16_t port = 0;
   gate->serve(listen_local(port), Entrance::kExplicit, 3128);
   (void)tunnel(port);

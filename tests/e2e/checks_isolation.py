@@ -5,8 +5,9 @@ import pathlib
 import socket
 import subprocess
 
-from canary import Canary, own_addresses
+from canary import Canary, gate_addresses, own_addresses
 from harness import SECRET, check, equal, expect, shortened
+from vm_root import VmRoot
 
 
 @check
@@ -93,6 +94,55 @@ def host_out_of_reach(world):
 
 
 @check
+def host_out_of_reach_for_root_in_the_machine(world):
+    """After an escape from a container, with the VM's own packet filter gone: the gate and the jail's empty network remain."""
+    world.sandbox("t1")
+    canary, datagrams = Canary(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    datagrams.bind(("0.0.0.0", 0))
+    datagrams.setblocking(False)
+    root = VmRoot(world.state / "vm/run/agent.sock")
+    try:
+        expect(root.sh("id -u").strip() == "0", "the guest agent's commands do not run as root")
+        world.run("net", "allow", "127.0.0.1:*").ok("locki net allow")
+        root.sh("nft delete table inet locki; sysctl -qw net.ipv6.conf.all.disable_ipv6=0; ip -6 addr add 2001:db8::2/64 dev eth0; ip -6 route add default via fe80::2 dev eth0")
+        # Straight at everything: TCP, UDP.
+        direct = ["127.0.0.1", "10.0.2.2", "10.0.2.3", "10.0.2.4", "169.254.169.254", "192.168.0.1", "172.17.0.1", "1.1.1.1", "198.19.0.1", "fe80::2%eth0", "2001:db8::1", "fd00::1", "::1", *own_addresses()]
+        words = []
+        for target in direct:
+            for port in (canary.port, 53, 80, 443, 22):
+                if target == "127.0.0.1" or (target == "::1"):
+                    continue  # its own
+                words.append(f"(timeout 4 bash -c 'exec 3<>/dev/tcp/{target}/{port} && printf \"GET / HTTP/1.0\\r\\n\\r\\n\" >&3 && cat <&3' 2>/dev/null | tr -d '\\0' | sed 's/^/{target} {port} /') &")
+            words.append(f"(echo x >/dev/udp/{target}/{datagrams.getsockname()[1]}) 2>/dev/null")
+            words.append(f"timeout 4 bash -c 'exec 3<>/dev/udp/{target}/53; printf \"\\0\\1\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0\\7example\\3org\\0\\0\\1\\0\\1\" >&3; head -c1 <&3 >/dev/null && echo DNS ANSWERS at {target}' 2>/dev/null &")
+        said = root.sh("\n".join(words) + "\nwait")
+        expect("canary" not in said and "DNS ANSWERS" not in said and "SSH" not in said, f"something answered: {shortened(said)}")
+        # As any sandbox, to the gate: what no rule can allow stays out of reach, and rules hold.
+        asked = []
+        targets = ["127.0.0.1", "localhost", "169.254.169.254", "[::1]", "[::ffff:127.0.0.1]", "10.0.2.2", "192.168.0.1", "not-allowed.example.org"]
+        targets += [f"[{one}]" if ":" in one else one for one in own_addresses()]
+        for at in (*gate_addresses(world.sh("t1", "hostname -I").split()[0])[:3], "198.19.0.1", "198.19.255.255", "10.0.2.2"):
+            for target in targets:
+                asked.append(f"(timeout 8 bash -c 'exec 3<>/dev/tcp/{at}/3128 && printf \"CONNECT {target}:{canary.port} HTTP/1.1\\r\\n\\r\\n\" >&3 && head -c 300 <&3' 2>/dev/null | head -1 | sed 's/^/{at} {target} /') &")
+        said = root.sh("\n".join(asked) + "\nwait")
+        expect(" 200 " not in said, f"the gate let it pass: {shortened(said)}")
+        expect(said.count(" 403 ") >= len(targets), f"the gate did not say no to the name of t1: {shortened(said)}")
+        equal(canary.connections, 0, "connections to the host's listener")
+        try:
+            equal(datagrams.recv(100), b"", "a datagram on the host")
+        except BlockingIOError:
+            pass
+        world.notes.append(f"{len(words)} attempts directly, {len(asked)} through the gate")
+    finally:
+        root.sh("ip -6 addr del 2001:db8::2/64 dev eth0; ip -6 route del default; /usr/lib/locki/net-up")
+        root.close()
+        datagrams.close()
+        canary.close()
+        world.run("net", "deny", "127.0.0.1:*")
+    equal(world.x("t1", "curl", "-s", "-m", "20", "http://model.locki.internal/").ok("the way out afterwards").text, "{}", "the model's answer")
+
+
+@check
 def other_sandboxes_out_of_reach(world):
     world.sandbox("t2")
     address = world.sh("t2", "hostname -I").split()[0]
@@ -126,6 +176,9 @@ def direct_network_closed(world):
     for target, wanted in (("https://1.1.1.1/", 7), ("http://[2001:db8::1]/", 7), ("https://10.0.2.3:53/", 7), ("https://not-allowed.example.org/", 35), ("http://not-allowed.example.org/", 22)):
         ran = world.x("t1", "curl", "-k", "-s", "-f", "-m", "8", target)
         equal(ran.status, wanted, f"curl's status for {target}")
+    for target in ("1.1.1.1", "198.18.0.1", "10.0.2.2"):
+        ran = world.x("t1", "ping", "-n", "-c", "1", "-W", "3", target)
+        expect(ran.status != 0, f"{target} answers pings: {shortened(ran.text)}")
 
 
 @check

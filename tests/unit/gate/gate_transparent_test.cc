@@ -63,20 +63,45 @@ TEST_F(GateTransparent, PlainHttpGoesByItsHost) {
   EXPECT_NE(other.receive_all().find("403 locki: evil.example is not on the allow list"), std::string::npos);
 }
 
-TEST_F(GateTransparent, AProtocolWithoutNamesGoesToThePortsOnlyHost) {
+TEST_F(GateTransparent, AProtocolWithoutNamesGoesToTheHostWhoseAddressWasCalled) {
   Server server([](Peer& peer) {
     peer.send("220 welcome\r\n");
     peer.receive_all();
   });
   service("model", server.port());
+  service("another", server.port());
   start();
-  Peer silent = Peer::connect(transparent(server.port()));
+  Peer silent = called_by_name({"another.locki.internal", "model.locki.internal"}, server.port());
   EXPECT_EQ(silent.receive_exactly(13), "220 welcome\r\n");
   EXPECT_EQ(record(Event::kOpened).host, "model.locki.internal");
 }
 
-// Waiting until the port has decided does not buy another server name.
-TEST_F(GateTransparent, ASlowTlsClientIsCheckedToo) {
+TEST_F(GateTransparent, AnAddressThatStandsForNoHostLeadsNowhere) {
+  service("model", 1);
+  start();
+  constexpr std::uint32_t kUnnamed = INADDR_LOOPBACK - HostTable::kAnyHost + HostTable::kFirstHost;
+  std::uint16_t real = 0;
+  gate->serve(listen_local(real, kUnnamed), Entrance::kTransparent, 443);
+  Peer peer = Peer::connect(real, 0, kUnnamed);
+  peer.send(client_hello("model.locki.internal"));
+  EXPECT_EQ(peer.receive_all(), "");
+  EXPECT_EQ(record(Event::kRefused).rule, "no host");
+}
+
+// A host that only another sandbox may call has its address in all of them.
+TEST_F(GateTransparent, ARefusalIsToldInTheClientsOwnProtocol) {
+  rules("allow db.example:1");
+  start();
+  Peer http = called_by_name({"db.example"}, 8080);
+  http.send("GET / HTTP/1.1\r\nHost: db.example:8080\r\n\r\n");
+  EXPECT_NE(http.receive_all().find("403 locki: db.example:8080 is not on the allow list"), std::string::npos);
+  Peer tls = called_by_name({"db.example"}, 8081);
+  tls.send(client_hello("db.example"));
+  EXPECT_EQ(tls.receive_all(), kAccessDenied);
+}
+
+// That the address has decided does not buy another server name.
+TEST_F(GateTransparent, ATlsClientOfANamedAddressIsCheckedToo) {
   std::mutex mutex;
   std::string leaked;
   Server upstream([&](Peer& peer) {
@@ -90,7 +115,7 @@ TEST_F(GateTransparent, ASlowTlsClientIsCheckedToo) {
   config.upstream.https = parse_upstream("http://127.0.0.1:" + std::to_string(upstream.port())).value();
   rules("allow a.example:8883");
   start();
-  Peer peer = Peer::connect(transparent(8883));
+  Peer peer = called_by_name({"a.example"}, 8883);
   EXPECT_EQ(record(Event::kOpened).host, "a.example");
   peer.send(client_hello("b.example"));
   EXPECT_EQ(peer.receive_all(), "\x15\x03\x03\0\2\2\x70"s);
@@ -100,21 +125,21 @@ TEST_F(GateTransparent, ASlowTlsClientIsCheckedToo) {
   EXPECT_EQ(leaked, "");
 }
 
-TEST_F(GateTransparent, AndNowhereWhenThereAreTwo) {
+TEST_F(GateTransparent, AndNowhereWhenNothingNamesAHost) {
   rules("allow one.example:5432\nallow two.example:5432");
   start();
   Peer peer = Peer::connect(transparent(5432));
   peer.send("\0\0\0\x8"s);
   EXPECT_EQ(peer.receive_all(), "");
-  EXPECT_NE(record(Event::kRefused).reason.find("no single host"), std::string::npos);
+  EXPECT_NE(record(Event::kRefused).reason.find("neither TLS nor HTTP"), std::string::npos);
 }
 
 TEST_F(GateTransparent, TwoClientsHaveTwoPolicies) {
-  constexpr std::uint32_t kSecond = 0x7f000002, kThird = 0x7f000003;
+  constexpr std::uint32_t kSecond = 0x7f000041, kThird = 0x7f000081;
   Server server(echo);
   service("model", server.port());
   start();
-  gate->admit(Address::v4(kSecond), {"second-id", "second", Policy{}});
+  gate->admit(Address::v4(kSecond - HostTable::kAnyHost), {"second-id", "second", Policy{}});
   std::uint16_t second = 0, third = 0;
   gate->serve(listen_local(second, kSecond), Entrance::kTransparent, 443);
   gate->serve(listen_local(third, kThird), Entrance::kTransparent, 443);
@@ -129,17 +154,17 @@ TEST_F(GateTransparent, TwoClientsHaveTwoPolicies) {
   EXPECT_EQ(server.connections(), 1);
   // Each has its own share, and one that goes takes only its own along.
   Peer standing = Peer::connect(second, 0, kSecond);
-  gate->dismiss(Address::v4(kSecond));
+  gate->dismiss(Address::v4(kSecond - HostTable::kAnyHost));
   EXPECT_EQ(standing.receive_all(), "");
   allowed.send("still here");
   EXPECT_EQ(allowed.receive_exactly(10), "still here");
 }
 
 TEST_F(GateTransparent, OneClientCannotUseUpAnothersConnections) {
-  constexpr std::uint32_t kSecond = 0x7f000002;
+  constexpr std::uint32_t kSecond = 0x7f000041;
   config.limits.connections_per_client = 2;
   start();
-  gate->admit(Address::v4(kSecond), {"second-id", "second", Policy{}});
+  gate->admit(Address::v4(kSecond - HostTable::kAnyHost), {"second-id", "second", Policy{}});
   std::uint16_t second = 0;
   gate->serve(listen_local(second, kSecond), Entrance::kExplicit, 3128);
   std::vector<Peer> held;
@@ -225,7 +250,7 @@ TEST_F(GateAsk, AClientThatGoesTakesItsQuestionsAlong) {
   Peer peer = client();
   peer.send("CONNECT new.example:443 HTTP/1.1\r\n\r\n");
   ASSERT_TRUE(asked(1));
-  gate->dismiss(Address::v4(INADDR_LOOPBACK));
+  gate->dismiss(Address::v4(INADDR_LOOPBACK - HostTable::kAnyHost));
   EXPECT_TRUE(asked(0));
   EXPECT_TRUE(none_open_soon());
 }

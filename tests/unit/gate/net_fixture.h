@@ -174,12 +174,22 @@ class GateTest : public ::testing::Test {
     listener = gate->serve(listen_local(port), Entrance::kExplicit, 3128);
   }
   // Who calls 127.0.0.1 is the client "test".
-  void update(Policy now) { gate->admit(Address::v4(INADDR_LOOPBACK), {"test-id", "test", std::move(now)}); }
+  void update(Policy now) { gate->admit(Address::v4(INADDR_LOOPBACK - HostTable::kAnyHost), {"test-id", "test", std::move(now)}); }
   // Another listener, to which clients believe that port belongs.
   std::uint16_t transparent(std::uint16_t called) {
     std::uint16_t real = 0;
     gate->serve(listen_local(real), Entrance::kTransparent, called);
     return real;
+  }
+  // A connection to the address that stands for these hosts' last one, as tools make it after they looked the name up.
+  Peer called_by_name(const std::set<std::string>& hosts, std::uint16_t called) {
+    HostTable table;
+    EXPECT_TRUE(table.add(hosts).empty());
+    gate->name_hosts(table);
+    const auto at = static_cast<std::uint32_t>(INADDR_LOOPBACK - HostTable::kAnyHost + HostTable::kFirstHost + hosts.size() - 1);
+    std::uint16_t real = 0;
+    gate->serve(listen_local(real, at), Entrance::kTransparent, called);
+    return Peer::connect(real, 0, at);
   }
   void service(std::string_view name, std::uint16_t target) {
     policy.services.push_back(

@@ -91,9 +91,9 @@ TEST_F(NetRulesTest, ModesOfOneSandbox) {
 }
 
 TEST(GateAddress, IsOfTheSandboxAndNobodyElse) {
-  EXPECT_EQ(gate_address("10.77.1.1")->to_string(), "198.19.1.1");
-  EXPECT_EQ(gate_address("10.77.4.250")->to_string(), "198.19.4.250");
-  EXPECT_EQ(gate_address(std::string(kBuilderAddress))->to_string(), "198.19.0.2");
+  EXPECT_EQ(gate_address("10.77.1.1")->to_string(), "198.19.0.64");
+  EXPECT_EQ(gate_address("10.77.4.250")->to_string(), "198.19.250.0");
+  EXPECT_EQ(gate_address(std::string(kBuilderAddress))->to_string(), "198.19.0.0");
   for (const std::string address : {"10.77.0.1", "10.77.0.3", "10.77.5.1", "10.77.1.0", "10.77.1.251", "10.78.1.1", "11.77.1.1", "127.0.0.1", "", "10.77.1", "::1"}) EXPECT_FALSE(gate_address(address)) << address;
 }
 
