@@ -21,6 +21,7 @@
 #include "sandbox/manager.h"
 #include "sys/file.h"
 #include "sys/socket.h"
+#include "sys/watch.h"
 
 namespace locki::daemon {
 
@@ -157,13 +158,21 @@ Result<int> serve_until_told(const sys::Paths& paths, const sys::Installation& i
   readiness.tell("ready");
   std::thread([&manager] { manager->recover(); }).detach();
 
+  // The user's runtime directory goes with the last session (pam_systemd(8)); without its socket nobody finds this daemon again.
+  const auto unfindable = [&paths] {
+    std::error_code error;
+    return !std::filesystem::exists(socket_file(paths), error) && !error;
+  };
+  TRY_ASSIGN(sys::TreeWatcher watcher, sys::TreeWatcher::make());
+  TRY_ASSIGN(const sys::Fd socket_directory, sys::open_file(socket_file(paths).parent_path(), O_RDONLY | O_DIRECTORY));
+  TRY(watcher.add("", socket_directory.get()));
+
   std::atomic<bool> cut_off = false;
-  std::thread([&manager, &paths, &cut_off, wake = server.wake()] {
+  std::thread([&manager, &unfindable, &cut_off, wake = server.wake()] {
     for (;;) {
       std::this_thread::sleep_for(kIdleLook);
-      // The user's runtime directory goes with the last session (pam_systemd(8)); without its socket nobody finds this daemon again.
-      std::error_code error;
-      if (!std::filesystem::exists(socket_file(paths), error) && !error && !cut_off.exchange(true)) (void)sys::write_all(wake, "x");
+      // A file system that is taken away under the socket tells the watcher nothing.
+      if (unfindable() && !cut_off.exchange(true)) (void)sys::write_all(wake, "x");
       manager->look_for_idleness();
       manager->fill_pool();
     }
@@ -171,9 +180,13 @@ Result<int> serve_until_told(const sys::Paths& paths, const sys::Installation& i
 
   bool ends = false;
   for (;;) {
-    std::array<pollfd, 3> polls{{{listener.get(), POLLIN, 0}, {signal_fd.get(), POLLIN, 0}, {wake.read.get(), POLLIN, 0}}};
+    std::array<pollfd, 4> polls{{{listener.get(), POLLIN, 0}, {signal_fd.get(), POLLIN, 0}, {wake.read.get(), POLLIN, 0}, {watcher.fd(), POLLIN, 0}}};
     if (::poll(polls.data(), polls.size(), -1) < 0) continue;
-    if (polls[1].revents != 0 || polls[2].revents != 0) {
+    if (polls[3].revents != 0) {
+      (void)watcher.drain();
+      if (unfindable()) cut_off = true;
+    }
+    if (cut_off || polls[1].revents != 0 || polls[2].revents != 0) {
       signalfd_siginfo told{};
       const bool by_signal = polls[1].revents != 0 && ::read(signal_fd.get(), &told, sizeof told) == sizeof told;
       // By hand (Ctrl-C) and for another build only the daemon goes. systemd's SIGTERM may come with a SIGHUP, which is read first.

@@ -2,6 +2,8 @@
 
 import json
 import os
+import pathlib
+import shutil
 import signal
 import time
 
@@ -105,28 +107,44 @@ def killed_at_every_step_of_resume(world):
         survives_a_kill(world, point, "start", running, asleep_before=True)
 
 
-@check
-def sleeps_when_the_session_ends(world):
-    """As systemd ends a session or the host: SIGTERM and SIGHUP to each process of it, QEMU and the mirror's worker among them."""
+def sleeps_when(world, end, mark):
+    """The session ends in that way: the machine is asleep, with what was written last on the host, and wakes with what ran in it."""
     worktree = world.sandbox("t1")
-    begin(world, "logout")
-    world.sh("t1", "echo logout > logout.txt")
-    daemon, everybody = world.daemon_pid(), [world.qemu_pid(), world.jail_pid(), *world.workers(), world.daemon_pid()]
-    expect(len(everybody) >= 4 and all(everybody), f"the processes: {everybody}")
+    begin(world, mark)
+    world.sh("t1", f"echo {mark} > {mark}.txt")
+    daemon = world.daemon_pid()
     begun = time.monotonic()
-    for pid in everybody:
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            os.kill(pid, number)
+    end()
     eventually(lambda: not alive(daemon), "the daemon ends", timeout=60)
     world.notes.append(f"asleep within {time.monotonic() - begun:.1f} s")
     expect(world.qemu_pid() is None, "QEMU still runs")
     saved = json.loads((world.state / "vm/suspended.json").read_text())
     equal(saved["on_disk"], True, "it is on the disk, for after a restart of the host")
     equal(world.machine_state(), "suspended", "the state")
-    equal((worktree / "logout.txt").read_text(), "logout\n", "what was written last")
+    equal((worktree / f"{mark}.txt").read_text(), f"{mark}\n", "what was written last")
     world.x("t1", "true", timeout=300).ok("the command that wakes it")
-    expect(lives(world, "logout"), "what ran inside is gone: it did not wake, it booted")
-    world.sh("t1", "rm logout.txt")
+    expect(lives(world, mark), "what ran inside is gone: it did not wake, it booted")
+    world.sh("t1", f"rm {mark}.txt")
+
+
+@check
+def sleeps_when_the_session_ends(world):
+    """As systemd ends a session or the host: SIGTERM and SIGHUP to each process of it, QEMU and the mirror's worker among them."""
+
+    def end():
+        everybody = [world.qemu_pid(), world.jail_pid(), *world.workers(), world.daemon_pid()]
+        expect(len(everybody) >= 4 and all(everybody), f"the processes: {everybody}")
+        for pid in everybody:
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                os.kill(pid, number)
+
+    sleeps_when(world, end, "logout")
+
+
+@check
+def sleeps_when_the_runtime_directory_goes(world):
+    """Where processes may outlive the last session, only the directory of the daemon's socket goes."""
+    sleeps_when(world, lambda: shutil.rmtree(pathlib.Path(world.env["XDG_RUNTIME_DIR"]) / "locki"), "gone")
 
 
 @check

@@ -4,6 +4,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
 
@@ -343,28 +344,60 @@ std::string machine_text() {
   return fmt::format("{} processors, Linux {}", std::thread::hardware_concurrency(), names.release);
 }
 
+// In the order in which they are measured: the last two want a machine that nobody uses.
+struct Part {
+  std::string name, what;
+  bool in_session;  // the machine is kept awake
+  std::function<Result<>(Bench&, const OpenedSandbox&)> measure;
+};
+
+const std::vector<Part>& parts() {
+  static const std::vector<Part> all = {
+      {"commands", "commands", true, [](Bench& bench, const OpenedSandbox& sandbox) { return measure_commands(bench, sandbox.name); }},
+      {"typing", "typing", true, measure_echo},
+      {"mirror", "single files through the mirror", true, measure_mirror},
+      {"throughput", "many and large files through the mirror", true, measure_throughput},
+      {"disk", "the disk inside and here", true, measure_disk},
+      {"sandboxes", "further sandboxes", true, [](Bench& bench, const OpenedSandbox&) { return measure_further(bench); }},
+      {"idle", "idling, for three minutes", false, [](Bench& bench, const OpenedSandbox&) { return measure_idle(bench); }},
+      {"sleep", "sleeping and waking", false, [](Bench& bench, const OpenedSandbox& sandbox) { return measure_sleep(bench, sandbox.name); }},
+      {"phases", "the phases of earlier starts", false, [](Bench& bench, const OpenedSandbox&) { return add_phases(bench), Result<>{}; }},
+  };
+  return all;
+}
+
+std::string part_names() {
+  std::vector<std::string> names;
+  for (const auto& part : parts()) names.push_back(part.name);
+  return join(names, ", ");
+}
+
 Result<int> run(Context& context, const Arguments& arguments) {
+  const auto only = arguments.values("only");
+  const auto wanted = [&](const Part& part) { return only.empty() || std::find(only.begin(), only.end(), part.name) != only.end(); };
+  for (const auto& name : only) {
+    const bool known = std::any_of(parts().begin(), parts().end(), [&](const Part& part) { return part.name == name; });
+    if (!known) return fail(ErrorKind::kUsage, fmt::format("there is no part \"{}\" of the bench", printable(name, 40)), "one of: " + part_names());
+  }
   TRY_ASSIGN(const auto name, which_sandbox(context, arguments.value("NAME")));
   TRY_ASSIGN(auto opened, open_sandbox(context, {.name = name, .agent = "", .create = true, .from = ""}));
   TRY_ASSIGN(const auto machine, context.call("vm.status", {}));
-  Bench bench(context, 10);
-  TRY(measure_commands(bench, name));
-  TRY(measure_echo(bench, opened.sandbox));
-  TRY(measure_mirror(bench, opened.sandbox));
-  TRY(measure_throughput(bench, opened.sandbox));
-  TRY(measure_disk(bench, opened.sandbox));
-  TRY(measure_further(bench));
-  opened.daemon.reset();  // the session that keeps the machine awake
-  TRY(measure_idle(bench));
-  TRY(measure_sleep(bench, name));
-  add_phases(bench);
-
   const std::string accelerator = printable(json::string_or(machine, "accelerator", "unknown"));
+  json::array all;
+  for (const auto& part : parts()) {
+    if (!wanted(part)) continue;
+    if (!part.in_session) opened.daemon.reset();
+    context.note(fmt::format("measuring {} ({})", part.what, part.name));
+    Bench bench(context, 10);
+    TRY(part.measure(bench, opened.sandbox));
+    // What is measured is shown: the next part may take minutes, or be cut off.
+    for (auto& figure : figures_json(bench.figures())) all.push_back(std::move(figure));
+    if (!context.globals.json && !bench.figures().empty()) context.out(figures_table(bench.figures(), context.terminal.out_facts.columns, context.out_style()));
+  }
   if (context.globals.json) {
-    context.out_json(json::object{{"machine", machine_text()}, {"accelerator", accelerator}, {"version", LOCKI_VERSION}, {"figures", figures_json(bench.figures())}});
+    context.out_json(json::object{{"machine", machine_text()}, {"accelerator", accelerator}, {"version", LOCKI_VERSION}, {"figures", std::move(all)}});
     return 0;
   }
-  context.out(figures_table(bench.figures(), context.terminal.out_facts.columns, context.out_style()));
   context.note(machine_text() + ", " + accelerator);
   return 0;
 }
@@ -377,9 +410,11 @@ Command bench_command() {
           .summary = "measure what you wait for, here",
           .description = "Measures commands, typing, the mirror, the disk, further sandboxes, idling and sleep with the sandbox NAME (made when\n"
                          "absent), and shows how long the phases of earlier starts took. Takes some ten minutes; others should leave the machine\n"
-                         "alone. What the gate costs is measured without a machine: bench_gate of the build.",
+                         "alone. What the gate costs is measured without a machine: bench_gate of the build.\n"
+                         "Parts: " + part_names() + ".",
           .positionals = {name_positional()},
-          .examples = {{"locki bench my-feature", "a table"}, {"locki bench my-feature --json", "the same as data"}},
+          .options = {{"--only", "PART", "this part alone (repeatable)", true}},
+          .examples = {{"locki bench my-feature", "all of it"}, {"locki bench --only typing --only sleep", "two parts"}, {"locki bench my-feature --json", "the same as data"}},
           .json = true,
           .inside = true,
           .run = run};
