@@ -13,7 +13,7 @@
 namespace locki::sandbox {
 
 namespace {
-constexpr std::size_t kOtherDescriptors = 768;
+constexpr std::size_t kOtherDescriptors = 896;
 }  // namespace
 
 Result<gate::Address> gate_address(const std::string& sandbox_address) {
