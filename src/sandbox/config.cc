@@ -13,6 +13,7 @@
 
 #include "base/strings.h"
 #include "review/return_rules.h"
+#include "sandbox/net_wishes.h"
 #include "sys/file.h"
 
 namespace locki::sandbox {
@@ -265,6 +266,7 @@ Result<Wishes> parse_wishes(std::string_view text) {
   if (text.size() > 65536) return fail(ErrorKind::kUsage, "locki.toml is larger than 64 KiB");
   TRY_ASSIGN(const toml::table root, parse_toml(text, "locki.toml"));
   Wishes wishes;
+  std::vector<std::string> hosts;
   std::optional<Error> error;
   {
     Reader top(root, "", "locki.toml", error);
@@ -273,8 +275,11 @@ Result<Wishes> parse_wishes(std::string_view text) {
     sandbox.size("memory", wishes.memory_bytes, 256ULL << 20);
     sandbox.size("disk", wishes.disk_bytes, kGiB);
     sandbox.number("processes", wishes.processes, 64, 1'000'000);
+    Reader net(top.table("net"), "net.", "locki.toml", error);
+    net.list("allow", hosts);
   }
   if (error) return fail(std::move(*error));
+  TRY_ASSIGN(wishes.net, context(parse_net_wishes(hosts), "reading locki.toml"));
   return wishes;
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "gate/policy.h"
 
 namespace locki::sandbox {
 
@@ -49,11 +50,12 @@ struct Config {
   std::vector<std::string> review_ignore;                                       // "RULE PATTERN": not reported (review/return_rules.h)
 };
 
-// What a repository's own locki.toml asks for. Nothing in it can widen the network or name a host path.
+// What a repository's own locki.toml asks for. Nothing in it names a host path, or widens the network before the user has granted it.
 struct Wishes {
   std::optional<unsigned> cpus;
   std::optional<std::uint64_t> memory_bytes, disk_bytes;
   std::optional<unsigned> processes;
+  std::vector<gate::Rule> net;  // hosts (net_wishes.h)
 };
 
 struct Host {

@@ -124,6 +124,10 @@ class Manager {
   Result<> set_network_mode(const Where& where, const std::string& mode);
   Result<json::array> network_log(const Where& where, std::size_t limit) const;
   json::array network_questions() const;
+  // What the repository of a sandbox wishes to reach (net_wishes.h): {rule, state}, in its order.
+  Result<json::array> network_wishes(const Where& where);
+  // Those of `targets` that the repository wishes for and that are open take effect from now on; gives them. kConflict when one is no wish of its.
+  Result<json::array> grant_wishes(const Where& where, const std::vector<std::string>& targets);
   // The user's word on a question; scope "deny" is no, until the sandbox stops.
   Result<> answer_network(const std::string& id, const std::string& target, const std::string& answer);
   Result<json::array> audit(const Where& where, std::size_t limit) const;
@@ -203,6 +207,8 @@ class Manager {
   // None is fine when no name was given.
   Result<std::optional<Record>> find_any(const Where& where) const;
   Result<> change_rules(Scope scope, const Record* record, const gate::Rule& rule);
+  // Records what the repository wishes for, and tells the user what of it is open.
+  void note_wishes(const Record& record, const std::vector<gate::Rule>& wishes, const Config& config, const ProgressSink& progress);
   void note_import(const std::string& id, const mirror::Event& event);
   Result<Record> find_or_create(const OpenRequest& request, const ProgressSink& progress);
   Result<Record> make(const Where& where, const std::string& from, const ProgressSink& progress);

@@ -6,6 +6,7 @@
 #include "base/strings.h"
 #include "gate/policy.h"
 #include "sandbox/manager.h"
+#include "sandbox/net_wishes.h"
 
 namespace locki::sandbox {
 
@@ -62,6 +63,55 @@ Result<> Manager::set_network_mode(const Where& where, const std::string& mode) 
   audit_.write("network", record, {{"mode", mode.empty() ? "default" : mode}});
   TRY_ASSIGN(const Config config, this->config());
   return machine_.egress().apply(config);
+}
+
+void Manager::note_wishes(const Record& record, const std::vector<gate::Rule>& wishes, const Config& config, const ProgressSink& progress) {
+  constexpr std::size_t kShown = 6;
+  const auto warn = [&](const Error& error) { report(progress, {ProgressEvent::Kind::kWarning, "locki.toml", "wishes for the network: " + error.describe(), std::nullopt}); };
+  if (auto kept = machine_.egress().rules().set_wishes(record, wishes); !kept) return warn(kept.error());
+  const auto policy = machine_.egress().policy_for(&record, config);
+  if (!policy) return warn(policy.error());
+  std::vector<std::string> open;
+  for (const auto& wish : wishes)
+    if (state_of(wish, *policy) == WishState::kOpen) open.push_back(target_of(wish));
+  if (open.empty()) return;
+  const std::size_t more = open.size() - std::min(open.size(), kShown);
+  open.resize(open.size() - more);
+  report(progress, {ProgressEvent::Kind::kNote, "locki.toml",
+                    fmt::format("the repository would like to reach {}{}; if you agree: locki net grant {}", join(open, ", "),
+                                more > 0 ? fmt::format(" and {} more", more) : "", record.name),
+                    std::nullopt});
+}
+
+Result<json::array> Manager::network_wishes(const Where& where) {
+  TRY_ASSIGN(const Config config, this->config());
+  TRY_ASSIGN(const Record record, find(where));
+  TRY_ASSIGN(const auto wishes, machine_.egress().rules().wishes_of(record));
+  TRY_ASSIGN(const auto policy, machine_.egress().policy_for(&record, config));
+  json::array all;
+  for (const auto& wish : wishes) all.push_back(json::object{{"rule", target_of(wish)}, {"state", to_string(state_of(wish, policy))}});
+  return all;
+}
+
+Result<json::array> Manager::grant_wishes(const Where& where, const std::vector<std::string>& targets) {
+  TRY_ASSIGN(const Config config, this->config());
+  TRY_ASSIGN(const Record record, find(where));
+  TRY_ASSIGN(const auto wishes, machine_.egress().rules().wishes_of(record));
+  TRY_ASSIGN(const auto policy, machine_.egress().policy_for(&record, config));
+  std::vector<gate::Rule> granted;
+  json::array names;
+  for (const auto& target : targets) {
+    const auto wish = std::find_if(wishes.begin(), wishes.end(), [&](const gate::Rule& each) { return target_of(each) == target; });
+    if (wish == wishes.end()) return fail(ErrorKind::kConflict, fmt::format("the repository does not wish for {}", printable(target, 300)), "its list may have changed: locki net wishes");
+    if (state_of(*wish, policy) != WishState::kOpen) continue;
+    granted.push_back(*wish);
+    names.emplace_back(target);
+  }
+  if (granted.empty()) return names;
+  TRY(machine_.egress().rules().grant(record, granted));
+  for (const auto& wish : granted) audit_.write("network", record, {{"granted", wish.to_string()}, {"scope", to_string(Scope::kRepository)}});
+  TRY(machine_.egress().apply(config));
+  return names;
 }
 
 Result<json::array> Manager::network_log(const Where& where, std::size_t limit) const {
