@@ -50,6 +50,13 @@ class Reader {
     }
     into = *value;
   }
+  void flag(const std::string& key, bool& into) {
+    const auto* node = find(key);
+    if (node == nullptr) return;
+    const auto value = node->value_exact<bool>();
+    if (!value) return wrong(*node, fmt::format("\"{}{}\" must be true or false", name_, key));
+    into = *value;
+  }
   template <class T>
   void number(const std::string& key, T& into, std::uint64_t least, std::uint64_t most) {
     const auto* node = find(key);
@@ -222,6 +229,7 @@ Result<Config> parse_config(std::string_view text, std::string_view shown_name, 
       Reader net(top.table("net"), "net.", shown_name, error);
       net.text("mode", config.net.mode, {"gate", "ask", "open", "off"});
       net.number("ask_seconds", config.net.ask_seconds, 1, 3600);
+      net.flag("notify", config.net.notify);
       net.list("allow", config.net.allow);
       net.list("deny", config.net.deny);
       net.map("services", config.net.services);

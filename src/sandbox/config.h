@@ -38,6 +38,7 @@ struct Config {
   struct Net {
     std::string mode = "gate";                    // gate | ask | open | off
     unsigned ask_seconds = 30;                    // how long mode ask waits for an answer
+    bool notify = true;                           // by a desktop notification, when no terminal watches
     std::vector<std::string> allow, deny;         // rules: "host", ".suffix", each with an optional ":port"
     std::map<std::string, std::string> services;  // "NAME.locki.internal" -> "ADDRESS:PORT" on the host
     std::string upstream;                         // the host's own proxy, "http://host:port"; default: from the environment

@@ -3,12 +3,17 @@
 
 #include <algorithm>
 
+#include "base/log.h"
 #include "base/strings.h"
 #include "gate/policy.h"
 #include "sandbox/manager.h"
 #include "sandbox/net_wishes.h"
 
 namespace locki::sandbox {
+
+namespace {
+std::int64_t steady_ms() { return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+}  // namespace
 
 Result<std::optional<Record>> Manager::find_any(const Where& where) const {
   auto record = find(where);
@@ -123,7 +128,26 @@ Result<json::array> Manager::network_log(const Where& where, std::size_t limit) 
   return last_entries(paths_.state / "net.jsonl", limit, [&](const json::object& entry) { return id.empty() || json::string_or(entry, "sandbox_id") == id; });
 }
 
-json::array Manager::network_questions() const {
+// A terminal that watches asks several times a second.
+AskNotifier::Needs Manager::notifier_needs() {
+  constexpr std::int64_t kWatchedMs = 2000;
+  return {.questions = [this] { return machine_.egress().questions(); },
+          .wanted =
+              [this] {
+                const auto config = this->config();
+                const std::int64_t watched = watched_ms_;
+                return config && config->net.notify && (watched == 0 || steady_ms() - watched > kWatchedMs);
+              },
+          .limit = [this] { return std::chrono::seconds(this->config().value_or(Config{}).net.ask_seconds); },
+          .answer =
+              [this](const gate::Question& question, bool allow) {
+                auto done = answer_network(question.client_id, question.target.to_string(), allow ? "once" : "deny");
+                if (!done) log::warning("an answer to a notification: {}", done.error().describe());
+              }};
+}
+
+json::array Manager::network_questions() {
+  watched_ms_ = steady_ms();
   json::array all;
   for (const auto& question : machine_.egress().questions()) {
     all.push_back(json::object{{"sandbox", question.client_name}, {"sandbox_id", question.client_id}, {"target", question.target.to_string()}});

@@ -82,6 +82,12 @@ TEST(ParseSize, Units) {
   for (const char* bad : {"", "G", "-1G", "1.5G", "1X", "99999999999999999999", "99999999999T"}) EXPECT_FALSE(parse_size(bad)) << bad;
 }
 
+TEST(Config, Notifications) {
+  EXPECT_TRUE(parse_config("", "c", kHost)->net.notify);
+  EXPECT_FALSE(parse_config("[net]\nnotify = false\n", "c", kHost)->net.notify);
+  EXPECT_FALSE(parse_config("[net]\nnotify = \"no\"\n", "c", kHost));
+}
+
 TEST(Config, IdleTime) {
   const Host host{2, 4ULL << 30};
   EXPECT_EQ(parse_config("", "c", host)->vm.idle, std::chrono::minutes(30));
