@@ -17,12 +17,13 @@ using std::chrono::milliseconds;
 
 namespace {
 
-// What the daemon inherits of the environment: where things live, the user's identity for git, and the host's own network settings.
+// What the daemon inherits of the environment: where things live, the user's identity for git, the host's own network settings, and
+// the desktop for notifications.
 std::map<std::string, std::string> daemon_environment() {
   auto environment = sys::clean_environment();
   for (const char* name : {"USER", "LOGNAME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR", "TZ",
                            "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "GIT_AUTHOR_NAME",
-                           "GIT_AUTHOR_EMAIL", "LOCKI_LOG", "LOCKI_FAULT"}) {
+                           "GIT_AUTHOR_EMAIL", "DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "WAYLAND_DISPLAY", "LOCKI_LOG", "LOCKI_FAULT"}) {
     if (const char* value = std::getenv(name)) environment[name] = value;
   }
   return environment;

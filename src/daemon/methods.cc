@@ -23,6 +23,13 @@ struct Call {
   const ProgressSink& progress;
 
   std::string text(std::string_view key) const { return json::string_or(params, key); }
+  std::vector<std::string> texts(std::string_view key) const {
+    std::vector<std::string> all;
+    if (const auto* given = json::array_or_null(params, key))
+      for (const auto& each : *given)
+        if (each.is_string()) all.emplace_back(each.get_string());
+    return all;
+  }
   bool flag(std::string_view key) const { return json::bool_or(params, key); }
   Where where() const { return {text("cwd"), text("name")}; }
   std::size_t limit() const { return static_cast<std::size_t>(std::clamp<std::int64_t>(json::int_or(params, "limit", 100), 1, 100'000)); }
@@ -136,15 +143,7 @@ const std::map<std::string, Handler, std::less<>>& table() {
          TRY_ASSIGN(auto report, c.manager.review({c.where(), c.text("into")}, c.progress));
          return Reply{std::move(report), {}};
        }},
-      {"sandbox.accept",
-       [](const Call& c) {
-         std::vector<std::string> paths;
-         if (const auto* wanted = json::array_or_null(c.params, "paths")) {
-           for (const auto& path : *wanted)
-             if (path.is_string()) paths.emplace_back(path.get_string());
-         }
-         return reply("accepted", c.manager.accept_held(c.where(), paths, c.progress));
-       }},
+      {"sandbox.accept", [](const Call& c) { return reply("accepted", c.manager.accept_held(c.where(), c.texts("paths"), c.progress)); }},
       {"incus.connect", connect_incus},
       {"agent.list", [](const Call& c) { return reply("agents", c.manager.agents()); }},
       {"agent.update", [](const Call& c) { return reply(c.manager.update_agent(c.text("agent"), c.progress)); }},
@@ -161,6 +160,8 @@ const std::map<std::string, Handler, std::less<>>& table() {
       {"net.allow", [](const Call& c) { return change_network(c, true); }},
       {"net.deny", [](const Call& c) { return change_network(c, false); }},
       {"net.mode", [](const Call& c) { return reply(c.manager.set_network_mode(c.where(), c.text("mode"))); }},
+      {"net.wishes", [](const Call& c) { return reply("wishes", c.manager.network_wishes(c.where())); }},
+      {"net.grant", [](const Call& c) { return reply("granted", c.manager.grant_wishes(c.where(), c.texts("rules"))); }},
       {"net.log", [](const Call& c) { return reply("entries", c.manager.network_log(c.where(), c.limit())); }},
       {"net.questions", [](const Call& c) { return reply("questions", Result<json::array>(c.manager.network_questions())); }},
       {"net.answer", [](const Call& c) { return reply(c.manager.answer_network(c.text("sandbox_id"), c.text("target"), c.text("answer"))); }},

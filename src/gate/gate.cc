@@ -68,6 +68,7 @@ struct Gate::Impl final : SessionHost {
   const Upstream& upstream() const override { return config.upstream; }
   const GateLimits& limits() const override { return config.limits; }
   std::span<char> scratch() override { return scratch_; }
+  PipePool& pipes() override { return pipes_; }
   void resolve(std::uint64_t session, std::string name) override;
   void record(AuditRecord record) override;
   void asking(std::uint64_t session, std::optional<Endpoint> target) override;
@@ -88,6 +89,7 @@ struct Gate::Impl final : SessionHost {
   std::optional<sys::LineLog> log;
   std::shared_ptr<Mailbox> mailbox;
   std::array<char, kScratch> scratch_;
+  PipePool pipes_;
   std::map<ListenerId, std::unique_ptr<Listener>> listeners;
   std::map<Address, std::shared_ptr<const Client>> clients;
   HostTable hosts;

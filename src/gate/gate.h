@@ -28,7 +28,7 @@ namespace locki::gate {
 
 struct GateLimits {
   std::size_t connections_per_client = 400;
-  std::size_t connections = 4000;               // of all clients; two descriptors each
+  std::size_t connections = 4000;               // of all clients; two descriptors each, and 128 for the pipes of all
   std::size_t head_bytes = 32 << 10;            // request line and headers
   std::chrono::milliseconds head_time{30'000};  // for a whole head; for the TLS hello as well
   std::chrono::milliseconds resolve_time{15'000};

@@ -13,6 +13,8 @@ using std::chrono::milliseconds;
 
 constexpr int kRounds = 8;  // reads in a row before other connections get their turn
 constexpr std::size_t kMaxDiscard = 1 << 20;
+// Reads of this size and more are followed by a splice instead of a copy. Below it copying is as fast, and needs no pipe (tests/bench: gate_bench).
+constexpr std::size_t kBulk = 32 << 10;
 constexpr milliseconds kDrainTime = 3s;
 
 }  // namespace
@@ -51,8 +53,38 @@ void Relay::pump() {
   last_activity_ = Clock::now();
   pump_out();
   if (!finished_) pump_in();
+  if (!finished_) give_pipes_back();
   if (!finished_) pass_ends_on();
   if (!finished_) update_interest();
+}
+
+// Into the pipe, when the direction holds it afterwards, or into the scratch.
+Transfer Relay::read(Direction& direction, int from) {
+  if (direction.bulk && direction.spliceable)
+    if (const auto got = read_into_pipe(direction, from)) return *got;
+  const Transfer got = receive(from, setup_.scratch);
+  if (got.state == Transfer::State::kDone) direction.bulk = got.size >= kBulk;
+  return got;
+}
+
+// nullopt: copy instead.
+std::optional<Transfer> Relay::read_into_pipe(Direction& direction, int from) {
+  if (!direction.pipe) direction.pipe = setup_.pipes->lend();
+  if (!direction.pipe) return std::nullopt;
+  const auto got = direction.pipe.fill(from);
+  if (!got) {
+    direction.spliceable = false;
+    direction.pipe.reset();
+    return std::nullopt;
+  }
+  direction.bytes += got->size;
+  if (got->state == Transfer::State::kDone) direction.bulk = got->size >= kBulk;
+  return got;
+}
+
+void Relay::give_pipes_back() {
+  if (out_.pipe.held() == 0) out_.pipe.reset();
+  if (in_.pipe.held() == 0) in_.pipe.reset();
 }
 
 // Client to server.
@@ -61,7 +93,8 @@ void Relay::pump_out() {
     if (!flush(out_, setup_.server.get())) drop_output();
     if (client_end_ || (!discard_ && out_.waiting())) return;
     if (discard_ && discarded_ > kMaxDiscard) return;
-    const Transfer got = receive(setup_.client.get(), setup_.scratch);
+    const bool unseen = !setup_.filter && !discard_;
+    const Transfer got = unseen ? read(out_, setup_.client.get()) : receive(setup_.client.get(), setup_.scratch);
     switch (got.state) {
       case Transfer::State::kWouldBlock:
         return;
@@ -73,7 +106,11 @@ void Relay::pump_out() {
         out_.end = true;
         return;
       case Transfer::State::kDone:
-        take_from_client({setup_.scratch.data(), got.size});
+        if (out_.pipe.held() > 0) {
+          if (!flush(out_, setup_.server.get())) drop_output();
+        } else {
+          take_from_client({setup_.scratch.data(), got.size});
+        }
         break;
     }
   }
@@ -112,7 +149,7 @@ void Relay::pump_in() {
   for (int round = 0; round < kRounds && !finished_; ++round) {
     if (!flush(in_, setup_.client.get())) return abort("the client went away");
     if (in_.end || in_.waiting()) return;
-    const Transfer got = receive(setup_.server.get(), setup_.scratch);
+    const Transfer got = read(in_, setup_.server.get());
     switch (got.state) {
       case Transfer::State::kWouldBlock:
         return;
@@ -122,7 +159,8 @@ void Relay::pump_in() {
         in_.end = true;
         return;
       case Transfer::State::kDone:
-        if (!forward(in_, setup_.client.get(), {setup_.scratch.data(), got.size})) return abort("the client went away");
+        if (in_.pipe.held() > 0 ? !flush(in_, setup_.client.get()) : !forward(in_, setup_.client.get(), {setup_.scratch.data(), got.size}))
+          return abort("the client went away");
         break;
     }
   }
@@ -146,7 +184,12 @@ bool Relay::forward(Direction& direction, int to, std::string_view bytes) {
 }
 
 bool Relay::flush(Direction& direction, int to) {
-  while (direction.waiting()) {
+  while (direction.pipe.held() > 0) {
+    const Transfer sent = direction.pipe.drain(to);
+    if (sent.state == Transfer::State::kBroken) return false;
+    if (sent.state == Transfer::State::kWouldBlock) return true;
+  }
+  while (direction.at < direction.pending.size()) {
     const Transfer sent = transmit(to, std::string_view(direction.pending).substr(direction.at));
     if (sent.state == Transfer::State::kBroken) return false;
     if (sent.state == Transfer::State::kWouldBlock) return true;
@@ -161,6 +204,7 @@ bool Relay::flush(Direction& direction, int to) {
 void Relay::drop_output() {
   out_.pending = std::string();
   out_.at = 0;
+  out_.pipe.reset();
   out_.closed = true;
   discard_ = true;
   held_.clear();
@@ -223,6 +267,8 @@ void Relay::finish(End end) {
   if (finished_) return;
   finished_ = true;
   timer_.cancel();
+  out_.pipe.reset();
+  in_.pipe.reset();
   client_watch_.cancel();
   server_watch_.cancel();
   setup_.client.reset();

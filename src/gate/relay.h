@@ -1,15 +1,17 @@
 // Carries bytes both ways between two connected sockets: back-pressure instead of buffers (at most one read is kept a
-// direction), half-close, idle limit. What the client sends passes a filter first. Loop thread only.
+// direction, in memory or in a pipe), half-close, idle limit. What the client sends passes a filter first. Loop thread only.
 #pragma once
 
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
 #include "base/result.h"
 #include "gate/filter.h"
+#include "gate/splice_pipe.h"
 #include "loop/loop.h"
 #include "sys/fd.h"
 
@@ -24,7 +26,8 @@ class Relay {
     std::unique_ptr<ClientFilter> filter;  // null: everything passes
     bool single_response = false;          // the server's end is the end: tell the client, do not wait for it
     std::chrono::milliseconds idle, half_closed_idle, filter_time;
-    std::span<char> scratch;  // shared by all relays of the thread
+    std::span<char> scratch;  // shared by all relays of the thread, and so are the pipes
+    PipePool* pipes = nullptr;
   };
   struct End {
     bool refused = false;  // by the filter
@@ -43,20 +46,26 @@ class Relay {
   struct Direction {
     std::string pending;  // read, allowed, not yet written
     std::size_t at = 0;   // so much of it is written
+    SplicePipe pipe;      // lent while a read is in it: then nothing is pending
+    bool bulk = false;    // the last read was a large one
+    bool spliceable = true;
     bool end = false;     // nothing more will be read
     bool closed = false;  // the end was passed on, or the receiver is gone
     std::uint64_t bytes = 0;
-    bool waiting() const { return at < pending.size(); }
+    bool waiting() const { return at < pending.size() || pipe.held() > 0; }
   };
 
   void on_ready();
   void pump();
   void pump_out();
   void pump_in();
+  Transfer read(Direction& direction, int from);
+  std::optional<Transfer> read_into_pipe(Direction& direction, int from);
   void take_from_client(std::string_view bytes);
   bool forward(Direction& direction, int to, std::string_view bytes);
   bool flush(Direction& direction, int to);
   void drop_output();
+  void give_pipes_back();
   void pass_ends_on();
   void update_interest();
   void arm_timer();

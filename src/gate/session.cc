@@ -278,7 +278,8 @@ void Session::start_relay(std::string to_client) {
                      .idle = limits.idle_time,
                      .half_closed_idle = limits.half_closed_idle_time,
                      .filter_time = limits.head_time,
-                     .scratch = host_.scratch()};
+                     .scratch = host_.scratch(),
+                     .pipes = &host_.pipes()};
   setup.from_client = std::move(received_);
   setup.single_response = !head_.connect;
   if (!head_.connect)

@@ -34,6 +34,7 @@ class SessionHost {
   virtual const Upstream& upstream() const = 0;
   virtual const GateLimits& limits() const = 0;
   virtual std::span<char> scratch() = 0;
+  virtual PipePool& pipes() = 0;
   // on_resolved() of that session is called later on the loop's thread, unless the session has ended.
   virtual void resolve(std::uint64_t session, std::string name) = 0;
   virtual void record(AuditRecord record) = 0;

@@ -13,6 +13,7 @@
 
 #include "base/strings.h"
 #include "review/return_rules.h"
+#include "sandbox/net_wishes.h"
 #include "sys/file.h"
 
 namespace locki::sandbox {
@@ -47,6 +48,13 @@ class Reader {
     if (allowed.size() > 0 && std::find(allowed.begin(), allowed.end(), *value) == allowed.end()) {
       return wrong(*node, fmt::format("\"{}{}\" is \"{}\"", name_, key, printable(*value)), "one of: " + join({allowed.begin(), allowed.end()}, ", "));
     }
+    into = *value;
+  }
+  void flag(const std::string& key, bool& into) {
+    const auto* node = find(key);
+    if (node == nullptr) return;
+    const auto value = node->value_exact<bool>();
+    if (!value) return wrong(*node, fmt::format("\"{}{}\" must be true or false", name_, key));
     into = *value;
   }
   template <class T>
@@ -221,6 +229,7 @@ Result<Config> parse_config(std::string_view text, std::string_view shown_name, 
       Reader net(top.table("net"), "net.", shown_name, error);
       net.text("mode", config.net.mode, {"gate", "ask", "open", "off"});
       net.number("ask_seconds", config.net.ask_seconds, 1, 3600);
+      net.flag("notify", config.net.notify);
       net.list("allow", config.net.allow);
       net.list("deny", config.net.deny);
       net.map("services", config.net.services);
@@ -265,6 +274,7 @@ Result<Wishes> parse_wishes(std::string_view text) {
   if (text.size() > 65536) return fail(ErrorKind::kUsage, "locki.toml is larger than 64 KiB");
   TRY_ASSIGN(const toml::table root, parse_toml(text, "locki.toml"));
   Wishes wishes;
+  std::vector<std::string> hosts;
   std::optional<Error> error;
   {
     Reader top(root, "", "locki.toml", error);
@@ -273,8 +283,11 @@ Result<Wishes> parse_wishes(std::string_view text) {
     sandbox.size("memory", wishes.memory_bytes, 256ULL << 20);
     sandbox.size("disk", wishes.disk_bytes, kGiB);
     sandbox.number("processes", wishes.processes, 64, 1'000'000);
+    Reader net(top.table("net"), "net.", "locki.toml", error);
+    net.list("allow", hosts);
   }
   if (error) return fail(std::move(*error));
+  TRY_ASSIGN(wishes.net, context(parse_net_wishes(hosts), "reading locki.toml"));
   return wishes;
 }
 

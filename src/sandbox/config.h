@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "gate/policy.h"
 
 namespace locki::sandbox {
 
@@ -37,6 +38,7 @@ struct Config {
   struct Net {
     std::string mode = "gate";                    // gate | ask | open | off
     unsigned ask_seconds = 30;                    // how long mode ask waits for an answer
+    bool notify = true;                           // by a desktop notification, when no terminal watches
     std::vector<std::string> allow, deny;         // rules: "host", ".suffix", each with an optional ":port"
     std::map<std::string, std::string> services;  // "NAME.locki.internal" -> "ADDRESS:PORT" on the host
     std::string upstream;                         // the host's own proxy, "http://host:port"; default: from the environment
@@ -49,11 +51,12 @@ struct Config {
   std::vector<std::string> review_ignore;                                       // "RULE PATTERN": not reported (review/return_rules.h)
 };
 
-// What a repository's own locki.toml asks for. Nothing in it can widen the network or name a host path.
+// What a repository's own locki.toml asks for. Nothing in it names a host path, or widens the network before the user has granted it.
 struct Wishes {
   std::optional<unsigned> cpus;
   std::optional<std::uint64_t> memory_bytes, disk_bytes;
   std::optional<unsigned> processes;
+  std::vector<gate::Rule> net;  // hosts (net_wishes.h)
 };
 
 struct Host {

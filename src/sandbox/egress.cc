@@ -14,7 +14,7 @@
 namespace locki::sandbox {
 
 namespace {
-constexpr std::size_t kOtherDescriptors = 768;
+constexpr std::size_t kOtherDescriptors = 896;
 }  // namespace
 
 Result<gate::Address> gate_address(const std::string& sandbox_address) {
@@ -57,6 +57,9 @@ Result<> Egress::open(vm::VmDriver& driver, const Config& config) {
     gate::GateConfig gate_config;
     TRY_ASSIGN(gate_config.upstream, network_upstream(config));
     gate_config.log_path = paths_.state / "net.jsonl";
+    gate_config.on_record = [told = on_asked_](const gate::AuditRecord& entry) {
+      if (entry.event == gate::AuditRecord::Event::kAsked && told) told();
+    };
     // Whatever sandboxes do, the daemon keeps descriptors for its other work.
     const std::size_t descriptors = sys::raise_descriptor_limit(2 * gate_config.limits.connections + kOtherDescriptors);
     gate_config.limits.connections = std::clamp<std::size_t>((std::max(descriptors, kOtherDescriptors) - kOtherDescriptors) / 2, 64, gate_config.limits.connections);

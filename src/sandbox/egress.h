@@ -29,6 +29,8 @@ class Egress {
   ~Egress();
 
   void set_agent_hosts(std::vector<std::string> hosts) { agent_hosts_ = std::move(hosts); }
+  // Called on the gate's thread whenever a connection begins to wait for the user's word; must not block. Before open().
+  void on_asked(std::function<void()> told) { on_asked_ = std::move(told); }
   // The gate runs and serves this machine. Cheap when it does already.
   Result<> open(vm::VmDriver& driver, const Config& config);
   // The machine has ended, and its network with it: the next open() begins anew.
@@ -57,6 +59,7 @@ class Egress {
   sys::Installation installation_;
   NetRules rules_;
   std::vector<std::string> agent_hosts_;
+  std::function<void()> on_asked_;
   mutable std::mutex mutex_;
   std::unique_ptr<gate::Gate> gate_;
   vm::VmDriver* driver_ = nullptr;  // of the running machine

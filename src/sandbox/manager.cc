@@ -43,9 +43,11 @@ Manager::Manager(const sys::Paths& paths, const sys::Installation& installation,
   std::vector<std::string> hosts;
   for (const auto& agent : agents_.all()) hosts.insert(hosts.end(), agent.hosts.begin(), agent.hosts.end());
   machine_.egress().set_agent_hosts(std::move(hosts));
+  notifier_ = std::make_shared<AskNotifier>(find_desktop(), notifier_needs());
+  machine_.egress().on_asked([notifier = notifier_] { notifier->wake(); });
 }
 
-Manager::~Manager() = default;
+Manager::~Manager() { notifier_->stop(); }
 
 Result<Config> Manager::config() const { return load_config(paths_.config / "config.toml", this_host()); }
 

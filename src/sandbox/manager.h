@@ -4,6 +4,7 @@
 // _network and _machine; manager.cc has the rest.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <map>
 #include <memory>
@@ -15,6 +16,7 @@
 #include "base/progress.h"
 #include "git/repository.h"
 #include "mirror/held.h"
+#include "sandbox/ask_notifier.h"
 #include "sandbox/audit.h"
 #include "sandbox/config.h"
 #include "sandbox/container.h"
@@ -123,7 +125,11 @@ class Manager {
   // "" is the config's mode again.
   Result<> set_network_mode(const Where& where, const std::string& mode);
   Result<json::array> network_log(const Where& where, std::size_t limit) const;
-  json::array network_questions() const;
+  json::array network_questions();  // for a terminal that watches
+  // What the repository of a sandbox wishes to reach (net_wishes.h): {rule, state}, in its order.
+  Result<json::array> network_wishes(const Where& where);
+  // Those of `targets` that the repository wishes for and that are open take effect from now on; gives them. kConflict when one is no wish of its.
+  Result<json::array> grant_wishes(const Where& where, const std::vector<std::string>& targets);
   // The user's word on a question; scope "deny" is no, until the sandbox stops.
   Result<> answer_network(const std::string& id, const std::string& target, const std::string& answer);
   Result<json::array> audit(const Where& where, std::size_t limit) const;
@@ -202,7 +208,10 @@ class Manager {
   Result<Record> find(const Where& where) const;
   // None is fine when no name was given.
   Result<std::optional<Record>> find_any(const Where& where) const;
+  AskNotifier::Needs notifier_needs();
   Result<> change_rules(Scope scope, const Record* record, const gate::Rule& rule);
+  // Records what the repository wishes for, and tells the user what of it is open.
+  void note_wishes(const Record& record, const std::vector<gate::Rule>& wishes, const Config& config, const ProgressSink& progress);
   void note_import(const std::string& id, const mirror::Event& event);
   Result<Record> find_or_create(const OpenRequest& request, const ProgressSink& progress);
   Result<Record> make(const Where& where, const std::string& from, const ProgressSink& progress);
@@ -240,6 +249,9 @@ class Manager {
   std::mutex containers_mutex_;
   ScreenWatch screens_;
   IdleWatch idle_;  // of look_for_idleness() alone
+  std::atomic<std::int64_t> watched_ms_{0};  // when a terminal last asked for questions, by the steady clock; 0: never
+  // Shared: the gate's thread may still wake it when the manager goes.
+  std::shared_ptr<AskNotifier> notifier_;
   // Shared while something is brought up or used, alone while the machine is stopped or put to sleep. Taken before all other locks.
   std::shared_mutex life_;
 };

@@ -3,11 +3,17 @@
 
 #include <algorithm>
 
+#include "base/log.h"
 #include "base/strings.h"
 #include "gate/policy.h"
 #include "sandbox/manager.h"
+#include "sandbox/net_wishes.h"
 
 namespace locki::sandbox {
+
+namespace {
+std::int64_t steady_ms() { return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+}  // namespace
 
 Result<std::optional<Record>> Manager::find_any(const Where& where) const {
   auto record = find(where);
@@ -65,6 +71,55 @@ Result<> Manager::set_network_mode(const Where& where, const std::string& mode) 
   return machine_.egress().apply(config);
 }
 
+void Manager::note_wishes(const Record& record, const std::vector<gate::Rule>& wishes, const Config& config, const ProgressSink& progress) {
+  constexpr std::size_t kShown = 6;
+  const auto warn = [&](const Error& error) { report(progress, {ProgressEvent::Kind::kWarning, "locki.toml", "wishes for the network: " + error.describe(), std::nullopt}); };
+  if (auto kept = machine_.egress().rules().set_wishes(record, wishes); !kept) return warn(kept.error());
+  const auto policy = machine_.egress().policy_for(&record, config);
+  if (!policy) return warn(policy.error());
+  std::vector<std::string> open;
+  for (const auto& wish : wishes)
+    if (state_of(wish, *policy) == WishState::kOpen) open.push_back(target_of(wish));
+  if (open.empty()) return;
+  const std::size_t more = open.size() - std::min(open.size(), kShown);
+  open.resize(open.size() - more);
+  report(progress, {ProgressEvent::Kind::kNote, "locki.toml",
+                    fmt::format("the repository would like to reach {}{}; if you agree: locki net grant {}", join(open, ", "),
+                                more > 0 ? fmt::format(" and {} more", more) : "", record.name),
+                    std::nullopt});
+}
+
+Result<json::array> Manager::network_wishes(const Where& where) {
+  TRY_ASSIGN(const Config config, this->config());
+  TRY_ASSIGN(const Record record, find(where));
+  TRY_ASSIGN(const auto wishes, machine_.egress().rules().wishes_of(record));
+  TRY_ASSIGN(const auto policy, machine_.egress().policy_for(&record, config));
+  json::array all;
+  for (const auto& wish : wishes) all.push_back(json::object{{"rule", target_of(wish)}, {"state", to_string(state_of(wish, policy))}});
+  return all;
+}
+
+Result<json::array> Manager::grant_wishes(const Where& where, const std::vector<std::string>& targets) {
+  TRY_ASSIGN(const Config config, this->config());
+  TRY_ASSIGN(const Record record, find(where));
+  TRY_ASSIGN(const auto wishes, machine_.egress().rules().wishes_of(record));
+  TRY_ASSIGN(const auto policy, machine_.egress().policy_for(&record, config));
+  std::vector<gate::Rule> granted;
+  json::array names;
+  for (const auto& target : targets) {
+    const auto wish = std::find_if(wishes.begin(), wishes.end(), [&](const gate::Rule& each) { return target_of(each) == target; });
+    if (wish == wishes.end()) return fail(ErrorKind::kConflict, fmt::format("the repository does not wish for {}", printable(target, 300)), "its list may have changed: locki net wishes");
+    if (state_of(*wish, policy) != WishState::kOpen) continue;
+    granted.push_back(*wish);
+    names.emplace_back(target);
+  }
+  if (granted.empty()) return names;
+  TRY(machine_.egress().rules().grant(record, granted));
+  for (const auto& wish : granted) audit_.write("network", record, {{"granted", wish.to_string()}, {"scope", to_string(Scope::kRepository)}});
+  TRY(machine_.egress().apply(config));
+  return names;
+}
+
 Result<json::array> Manager::network_log(const Where& where, std::size_t limit) const {
   std::string id;
   if (!where.name.empty()) {
@@ -74,7 +129,26 @@ Result<json::array> Manager::network_log(const Where& where, std::size_t limit) 
   return last_entries(paths_.state / "net.jsonl", limit, [&](const json::object& entry) { return id.empty() || json::string_or(entry, "sandbox_id") == id; });
 }
 
-json::array Manager::network_questions() const {
+// A terminal that watches asks several times a second.
+AskNotifier::Needs Manager::notifier_needs() {
+  constexpr std::int64_t kWatchedMs = 2000;
+  return {.questions = [this] { return machine_.egress().questions(); },
+          .wanted =
+              [this] {
+                const auto config = this->config();
+                const std::int64_t watched = watched_ms_;
+                return config && config->net.notify && (watched == 0 || steady_ms() - watched > kWatchedMs);
+              },
+          .limit = [this] { return std::chrono::seconds(this->config().value_or(Config{}).net.ask_seconds); },
+          .answer =
+              [this](const gate::Question& question, bool allow) {
+                auto done = answer_network(question.client_id, question.target.to_string(), allow ? "once" : "deny");
+                if (!done) log::warning("an answer to a notification: {}", done.error().describe());
+              }};
+}
+
+json::array Manager::network_questions() {
+  watched_ms_ = steady_ms();
   json::array all;
   for (const auto& question : machine_.egress().questions()) {
     all.push_back(json::object{{"sandbox", question.client_name}, {"sandbox_id", question.client_id}, {"target", question.target.to_string()}});

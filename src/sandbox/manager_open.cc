@@ -36,6 +36,7 @@ ContainerSetup Manager::container_setup(const Record& record, const Config& conf
       else report(progress, {ProgressEvent::Kind::kWarning, "locki.toml", "locki.toml is left out: " + parsed.error().describe(), std::nullopt});
     }
   }
+  note_wishes(record, wishes.net, config, progress);
   ContainerSetup setup = common_setup();
   std::vector<std::string> cut;
   setup.limits = limits_for(config, wishes, &cut);

@@ -7,6 +7,7 @@
 
 #include "base/hash.h"
 #include "base/strings.h"
+#include "sandbox/net_wishes.h"
 #include "sys/file.h"
 
 namespace locki::sandbox {
@@ -16,6 +17,10 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::string_view kHeader = "# Written by `locki net allow` and `locki net deny`; the first rule that matches decides. You may edit it.\n";
+constexpr std::string_view kWishesHeader = "# What the repository's locki.toml wishes for, as of the commit at which this sandbox began.\n";
+constexpr std::string_view kGrantsHeader =
+    "# Wishes of this repository that were granted with `locki net grant`; remove a line to take it back.\n"
+    "# Each holds in sandboxes whose base commit wishes for it; every rule of yours comes before it.\n";
 constexpr std::array kScopes = {Scope::kOnce, Scope::kSandbox, Scope::kRepository, Scope::kAlways};
 
 Result<std::string> read_if_there(const fs::path& file) {
@@ -36,6 +41,13 @@ std::string source_of(Scope scope, const Record* record) {
       break;
   }
   return "locki net";
+}
+
+std::string repository_hash(const Record& record) { return hash_of(record.git_dir).to_hex().substr(0, 12); }
+
+Result<std::vector<gate::Rule>> read_rules(const fs::path& file, std::string_view source) {
+  TRY_ASSIGN(const std::string text, read_if_there(file));
+  return context(gate::parse_rules(text, source), "reading " + printable(file.native()));
 }
 
 bool same_target(const gate::Rule& one, const gate::Rule& other) {
@@ -66,7 +78,7 @@ Result<Scope> parse_scope(std::string_view text) {
 
 fs::path NetRules::file_of(Scope scope, const Record* record) const {
   if (scope == Scope::kSandbox) return paths_.state / "sandboxes" / record->id / "net.rules";
-  if (scope == Scope::kRepository) return paths_.config / "net.d" / (hash_of(record->git_dir).to_hex().substr(0, 12) + ".rules");
+  if (scope == Scope::kRepository) return paths_.config / "net.d" / (repository_hash(*record) + ".rules");
   return paths_.config / "net.rules";
 }
 
@@ -95,9 +107,10 @@ Result<> NetRules::add(Scope scope, const Record* record, const gate::Rule& rule
   return sys::write_file(file, out, scope == Scope::kSandbox ? 0600 : 0644);
 }
 
-Result<std::vector<gate::Rule>> NetRules::rules_for(const Record* record) const {
+Result<UserRules> NetRules::rules_for(const Record* record) const {
   const std::scoped_lock guard(mutex_);
-  std::vector<gate::Rule> all;
+  UserRules rules;
+  std::vector<gate::Rule>& all = rules.said;
   for (const Scope scope : kScopes) {
     if (scope != Scope::kAlways && record == nullptr) continue;
     if (scope == Scope::kOnce) {
@@ -105,11 +118,44 @@ Result<std::vector<gate::Rule>> NetRules::rules_for(const Record* record) const 
       continue;
     }
     const fs::path file = file_of(scope, record);
-    TRY_ASSIGN(const std::string text, read_if_there(file));
-    TRY_ASSIGN(auto rules, context(gate::parse_rules(text, source_of(scope, record)), "reading " + printable(file.native())));
-    all.insert(all.end(), rules.begin(), rules.end());
+    TRY_ASSIGN(const auto more, read_rules(file, source_of(scope, record)));
+    all.insert(all.end(), more.begin(), more.end());
   }
-  return all;
+  if (record == nullptr) return rules;
+  TRY_ASSIGN(rules.granted, read_rules(wishes_file(*record), kGrantedSource));
+  TRY_ASSIGN(const auto grants, read_rules(grants_file(*record), kGrantedSource));
+  std::erase_if(rules.granted, [&](const gate::Rule& wish) { return !wish.allow || std::find(grants.begin(), grants.end(), wish) == grants.end(); });
+  return rules;
+}
+
+fs::path NetRules::wishes_file(const Record& record) const { return paths_.state / "sandboxes" / record.id / "net.wishes"; }
+fs::path NetRules::grants_file(const Record& record) const { return paths_.config / "net.d" / (repository_hash(record) + ".granted"); }
+
+Result<> NetRules::set_wishes(const Record& record, const std::vector<gate::Rule>& wishes) {
+  const std::scoped_lock guard(mutex_);
+  std::string text(kWishesHeader);
+  for (const auto& wish : wishes) text += wish.to_string() + "\n";
+  const fs::path file = wishes_file(record);
+  if (wishes.empty()) return sys::remove_tree(file);
+  return sys::write_file(file, text, 0600);
+}
+
+Result<std::vector<gate::Rule>> NetRules::wishes_of(const Record& record) const {
+  const std::scoped_lock guard(mutex_);
+  return read_rules(wishes_file(record), kGrantedSource);
+}
+
+Result<> NetRules::grant(const Record& record, const std::vector<gate::Rule>& wishes) {
+  const std::scoped_lock guard(mutex_);
+  const fs::path file = grants_file(record);
+  TRY_ASSIGN(std::string text, read_if_there(file));
+  TRY_ASSIGN(const auto before, read_rules(file, kGrantedSource));
+  if (text.empty()) text = std::string(kGrantsHeader) + "# For sandboxes of " + printable(record.git_dir, 4000) + "\n";
+  if (!text.ends_with('\n')) text += '\n';
+  for (const auto& wish : wishes)
+    if (std::find(before.begin(), before.end(), wish) == before.end()) text += wish.to_string() + "\n";
+  TRY(sys::make_directories(file.parent_path()));
+  return sys::write_file(file, text, 0644);
 }
 
 Result<std::optional<gate::Mode>> NetRules::mode_of(const Record& record) const {

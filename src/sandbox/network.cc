@@ -30,12 +30,12 @@ const std::vector<gate::Rule>& tool_rules(const sys::Paths& paths) {
 
 }  // namespace
 
-Result<gate::Policy> network_policy(const Config& config, const sys::Paths& paths, const sys::Installation& installation, std::vector<gate::Rule> own,
+Result<gate::Policy> network_policy(const Config& config, const sys::Paths& paths, const sys::Installation& installation, UserRules own,
                                     const std::vector<std::string>& agent_hosts) {
   gate::Policy policy;
   TRY_ASSIGN(policy.mode, gate::parse_mode(config.net.mode));
   policy.ask_time = std::chrono::seconds(config.net.ask_seconds);
-  std::vector<gate::Rule> user = std::move(own);
+  std::vector<gate::Rule> user = std::move(own.said);
   for (const auto& target : config.net.deny) {
     TRY_ASSIGN(auto rule, gate::parse_rule_target(false, target, "config"));
     user.push_back(std::move(rule));
@@ -44,6 +44,7 @@ Result<gate::Policy> network_policy(const Config& config, const sys::Paths& path
     TRY_ASSIGN(auto rule, gate::parse_rule_target(true, target, "config"));
     user.push_back(std::move(rule));
   }
+  user.insert(user.end(), own.granted.begin(), own.granted.end());
   TRY_ASSIGN(auto defaults, gate::default_rules(installation.share));
   for (const auto& host : agent_hosts) {
     TRY_ASSIGN(auto rule, gate::parse_rule_target(true, host, "agents"));

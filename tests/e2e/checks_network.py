@@ -296,3 +296,43 @@ def audit_tells_the_life(world):
     world.run("net", "allow", "--once", "audited.example.org", "t1").ok()
     printed = world.run("audit", "t1").ok().text
     expect("allow audited.example.org" in printed, "a network grant is not in the log")
+
+
+@check
+def a_repository_may_only_wish(world):
+    """What locki.toml of the base commit names is closed until it is granted; what the sandbox writes into it counts for nothing."""
+    host, denied = "wished-for.example.org", "denied-wish.example.org"
+    tree = world.home / "wishing"
+    world.git("worktree", "add", "-q", "--detach", str(tree))
+    try:
+        (tree / "locki.toml").write_text(f'[net]\nallow = ["{host}", "{denied}"]\n')
+        world.git("add", "locki.toml", at=tree)
+        world.git("commit", "-q", "-m", "Wish", at=tree)
+        commit = world.git("rev-parse", "HEAD", at=tree)
+    finally:
+        world.git("worktree", "remove", "--force", str(tree))
+    world.run("net", "deny", denied).ok("locki net deny")
+    told = world.run("new", "wisher", "--from", commit, timeout=600).ok("locki new --from").errors
+    expect(f"reach {host};" in told and "locki net grant wisher" in told, f"locki new does not tell the wish: {shortened(told)}")
+
+    def code(target):
+        return world.x("wisher", "curl", "-s", "-m", "40", "-o", "/dev/null", "-w", "%{http_code}", f"http://{target}/").text
+
+    def states():
+        wishes = json.loads(world.run("net", "wishes", "wisher", "--json").ok("locki net wishes").text)["wishes"]
+        return {wish["rule"]: wish["state"] for wish in wishes}
+
+    try:
+        equal((code(host), code(denied)), ("403", "403"), "before the grant")
+        equal(states(), {host: "open", denied: "denied"}, "the states before")
+        world.sh("wisher", "printf '[net]\\nallow = [\"from-inside.example.org\"]\\n' > locki.toml && git add locki.toml && git commit -q -m Widen")
+        world.run("stop", "wisher").ok("locki stop")
+        world.run("start", "wisher", timeout=600).ok("locki start")
+        equal(states(), {host: "open", denied: "denied"}, "the states after the sandbox has committed another list")
+        world.run("net", "grant", "wisher").ok("locki net grant")
+        equal(states(), {host: "granted", denied: "denied"}, "the states after the grant")
+        expect(code(host) != "403", "still refused after the grant")
+        equal(code(denied), "403", "what the user had denied")
+        expect(f"allow {host}" in world.run("audit", "wisher").ok().text, "the grant is not in the audit log")
+    finally:
+        world.run("remove", "wisher", "--force", "--delete-branch", timeout=300)

@@ -1,4 +1,4 @@
-// locki net policy|allow|deny|mode|watch|log
+// locki net policy|allow|deny|wishes|grant|mode|watch|log
 #include <algorithm>
 
 #include "base/strings.h"
@@ -66,6 +66,53 @@ Result<int> change(Context& context, const Arguments& arguments, const char* met
                            : scope == "sandbox" ? "for " + printable(name) + ", from now on"
                                                 : "for " + printable(name) + " until it is stopped";
   context.note(printable(host) + " " + done + ", " + whom);
+  return 0;
+}
+
+struct Wish {
+  std::string rule, state;
+};
+Result<std::vector<Wish>> wishes_of(Context& context, const std::string& name) {
+  TRY_ASSIGN(const auto reply, context.call("net.wishes", {{"cwd", context.cwd}, {"name", name}}));
+  TRY_ASSIGN(const auto entries, json::get_array(reply, "wishes"));
+  std::vector<Wish> all;
+  for (const auto& entry : entries)
+    if (entry.is_object()) all.push_back({json::string_or(entry.get_object(), "rule"), json::string_or(entry.get_object(), "state")});
+  return all;
+}
+
+Result<int> wishes(Context& context, const Arguments& arguments) {
+  TRY_ASSIGN(const auto name, which_sandbox(context, arguments.value("NAME")));
+  TRY_ASSIGN(const auto all, wishes_of(context, name));
+  if (context.globals.json) {
+    json::array list;
+    for (const auto& wish : all) list.push_back(json::object{{"rule", wish.rule}, {"state", wish.state}});
+    return context.out_json(json::object{{"sandbox", name}, {"wishes", std::move(list)}}), 0;
+  }
+  if (all.empty()) return context.note("The repository wishes for no host."), 0;
+  term::Table table({{.title = "HOST", .shrinks = true}, {.title = "STATE"}});
+  bool open = false;
+  for (const auto& wish : all) {
+    open = open || wish.state == "open";
+    table.add({printable(wish.rule, 300), printable(wish.state, 20)});
+  }
+  context.out(table.render(context.terminal.out_facts.columns, context.out_style()));
+  if (open) context.note("To allow what is open, for the repository: locki net grant " + printable(name));
+  return 0;
+}
+
+Result<int> grant(Context& context, const Arguments& arguments) {
+  TRY_ASSIGN(const auto name, which_sandbox(context, arguments.value("NAME")));
+  TRY_ASSIGN(const auto all, wishes_of(context, name));
+  // By their text: what is granted is what was shown here, should the list change meanwhile.
+  json::array rules;
+  for (const auto& wish : all)
+    if (wish.state == "open") rules.emplace_back(wish.rule);
+  if (rules.empty()) return context.note("There is nothing to grant: locki net wishes " + printable(name)), 0;
+  TRY_ASSIGN(const auto reply, context.call("net.grant", {{"cwd", context.cwd}, {"name", name}, {"rules", std::move(rules)}}));
+  TRY_ASSIGN(const auto granted, json::get_array(reply, "granted"));
+  for (const auto& each : granted)
+    if (each.is_string()) context.note(printable(std::string_view(each.get_string()), 300) + " is allowed, for sandboxes of this repository that wish for it");
   return 0;
 }
 
@@ -138,6 +185,21 @@ Command net_command() {
                .options = scopes,
                .examples = {{"locki net deny ads.example.org", ""}},
                .run = [](Context& context, const Arguments& arguments) { return change(context, arguments, "net.deny", "is denied"); }},
+              {.name = "wishes",
+               .summary = "hosts that the repository would like to reach",
+               .description = "Lists what [net] allow of the repository's committed locki.toml names, as of the commit at which the sandbox began. It opens\n"
+                              "nothing by itself. States: open (not allowed), granted, allowed (by another rule), denied (by a rule of yours).",
+               .positionals = {name_positional()},
+               .examples = {{"locki net wishes my-feature", ""}},
+               .json = true,
+               .run = wishes},
+              {.name = "grant",
+               .summary = "allow what the repository wishes for",
+               .description = "Allows every open wish that `locki net wishes` lists, for all sandboxes of the repository whose commit names it too. What you\n"
+                              "have denied stays denied.",
+               .positionals = {name_positional()},
+               .examples = {{"locki net grant my-feature", ""}},
+               .run = grant},
               {.name = "mode",
                .summary = "how one sandbox treats hosts that no rule names",
                .description = "gate refuses them, ask holds the connection until you have decided in `locki net watch`, open lets every public host pass,\n"

@@ -72,7 +72,6 @@ TEST(Config, WishesStayUnderTheCeiling) {
   EXPECT_EQ(limits.cpus, 2u);  // the default is cut as well, silently
   EXPECT_EQ(limits.processes, 500u);
   EXPECT_EQ(cut, std::vector<std::string>{"memory"});
-  EXPECT_FALSE(parse_wishes("[net]\nallow=[\"x\"]\n")) << "a repository cannot ask for network here";
 }
 
 TEST(ParseSize, Units) {
@@ -81,6 +80,12 @@ TEST(ParseSize, Units) {
   EXPECT_EQ(parse_size("64 GB"), 64ULL << 30);
   EXPECT_EQ(parse_size("1000"), 1000u);
   for (const char* bad : {"", "G", "-1G", "1.5G", "1X", "99999999999999999999", "99999999999T"}) EXPECT_FALSE(parse_size(bad)) << bad;
+}
+
+TEST(Config, Notifications) {
+  EXPECT_TRUE(parse_config("", "c", kHost)->net.notify);
+  EXPECT_FALSE(parse_config("[net]\nnotify = false\n", "c", kHost)->net.notify);
+  EXPECT_FALSE(parse_config("[net]\nnotify = \"no\"\n", "c", kHost));
 }
 
 TEST(Config, IdleTime) {

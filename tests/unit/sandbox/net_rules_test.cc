@@ -28,7 +28,7 @@ class NetRulesTest : public ::testing::Test {
     const auto all = rules_.rules_for(whom);
     EXPECT_TRUE(all) << all.error().describe();
     std::vector<std::string> lines;
-    for (const auto& each : *all) lines.push_back(each.to_string());
+    for (const auto& each : all->said) lines.push_back(each.to_string());
     return lines;
   }
 
@@ -55,9 +55,9 @@ TEST_F(NetRulesTest, TheNarrowerScopeComesFirstAndHoldsForItsOwnOnly) {
   EXPECT_EQ(seen(&sibling_), (Lines{"allow repo.example", "allow always.example"}));
   EXPECT_EQ(seen(&stranger_), Lines{"allow always.example"});
   EXPECT_EQ(seen(nullptr), Lines{"allow always.example"});
-  EXPECT_EQ(rules_.rules_for(&one_)->at(1).source, "sandbox one");
+  EXPECT_EQ(rules_.rules_for(&one_)->said.at(1).source, "sandbox one");
   // Another daemon knows all but what was for once.
-  EXPECT_EQ(NetRules(paths_).rules_for(&one_)->size(), 3u);
+  EXPECT_EQ(NetRules(paths_).rules_for(&one_)->said.size(), 3u);
   rules_.forget_once(one_.id);
   EXPECT_EQ(seen(&one_).front(), "deny always.example");
 }

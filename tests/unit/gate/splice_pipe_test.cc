@@ -1,0 +1,102 @@
+// A pipe on loan carries what it was filled with, and nobody gets a pipe with another's bytes.
+#include "gate/splice_pipe.h"
+
+#include <gtest/gtest.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+#include <csignal>
+
+namespace locki::gate {
+namespace {
+
+using State = Transfer::State;
+
+struct Wire {
+  sys::Fd near, far;
+};
+Wire wire() {
+  auto pair = sys::make_socketpair().value();
+  EXPECT_TRUE(sys::set_nonblocking(pair.a.get(), true));
+  EXPECT_TRUE(sys::set_nonblocking(pair.b.get(), true));
+  return {std::move(pair.a), std::move(pair.b)};
+}
+
+std::string receive_text(int fd) {
+  std::string text(4096, '\0');
+  const Transfer got = receive(fd, text);
+  text.resize(got.size);
+  return text;
+}
+
+TEST(SplicePipe, CarriesBytesAndCountsThem) {
+  PipePool pool;
+  Wire from = wire(), to = wire();
+  SplicePipe pipe = pool.lend();
+  ASSERT_TRUE(pipe);
+  EXPECT_EQ(pipe.fill(from.near.get())->state, State::kWouldBlock);
+  transmit(from.far.get(), "some bytes");
+  EXPECT_EQ(pipe.fill(from.near.get())->size, 10u);
+  EXPECT_EQ(pipe.held(), 10u);
+  EXPECT_EQ(pipe.drain(to.near.get()).size, 10u);
+  EXPECT_EQ(pipe.held(), 0u);
+  EXPECT_EQ(receive_text(to.far.get()), "some bytes");
+  end_sending(from.far.get());
+  EXPECT_EQ(pipe.fill(from.near.get())->state, State::kEnd);
+}
+
+TEST(SplicePipe, AReceiverThatIsFullOrGone) {
+  std::signal(SIGPIPE, SIG_IGN);
+  PipePool pool;
+  Wire from = wire(), to = wire();
+  while (transmit(to.near.get(), std::string(4096, 'x')).state == State::kDone) continue;
+  transmit(from.far.get(), "waits");
+  SplicePipe pipe = pool.lend();
+  EXPECT_EQ(pipe.fill(from.near.get())->size, 5u);
+  EXPECT_EQ(pipe.drain(to.near.get()).state, State::kWouldBlock);
+  EXPECT_EQ(pipe.held(), 5u);
+  to.far.reset();
+  EXPECT_EQ(pipe.drain(to.near.get()).state, State::kBroken);
+}
+
+TEST(SplicePipe, AnEmptyOneIsLentAgainAndADirtyOneNever) {
+  PipePool pool;
+  Wire from = wire(), to = wire();
+  for (int i = 0; i < 20; ++i) {
+    SplicePipe dirty = pool.lend();
+    transmit(from.far.get(), "a secret of one sandbox");
+    ASSERT_EQ(dirty.fill(from.near.get())->size, 23u);
+    if (i % 2 == 0) dirty = SplicePipe();
+  }
+  EXPECT_EQ(pool.lent(), 0u);
+  std::vector<SplicePipe> all;
+  for (std::size_t i = 0; i < PipePool::kMost; ++i) {
+    all.push_back(pool.lend());
+    transmit(from.far.get(), "other");
+    ASSERT_EQ(all.back().fill(from.near.get())->size, 5u);
+    ASSERT_EQ(all.back().drain(to.near.get()).size, 5u);
+    ASSERT_EQ(receive_text(to.far.get()), "other");
+  }
+}
+
+TEST(SplicePipe, ThereAreOnlySoMany) {
+  PipePool pool;
+  std::vector<SplicePipe> all;
+  for (std::size_t i = 0; i < PipePool::kMost; ++i) all.push_back(pool.lend());
+  EXPECT_TRUE(all.back());
+  EXPECT_FALSE(pool.lend());
+  all.pop_back();
+  EXPECT_TRUE(pool.lend());
+  EXPECT_EQ(pool.lent(), PipePool::kMost - 1);
+}
+
+TEST(SplicePipe, WhatCannotBeSplicedSaysSo) {
+  PipePool pool;
+  const sys::Fd event(::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC));
+  SplicePipe pipe = pool.lend();
+  EXPECT_FALSE(pipe.fill(event.get()));
+  EXPECT_EQ(pipe.held(), 0u);
+}
+
+}  // namespace
+}  // namespace locki::gate
