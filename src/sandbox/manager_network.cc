@@ -117,6 +117,7 @@ Result<json::array> Manager::grant_wishes(const Where& where, const std::vector<
   TRY(machine_.egress().rules().grant(record, granted));
   for (const auto& wish : granted) audit_.write("network", record, {{"granted", wish.to_string()}, {"scope", to_string(Scope::kRepository)}});
   TRY(machine_.egress().apply(config));
+  TRY(machine_.publish_names());
   return names;
 }
 
