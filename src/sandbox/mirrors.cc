@@ -85,7 +85,6 @@ class Mirrors::Mirror {
   Result<json::object> ask(json::object request, milliseconds timeout) {
     std::unique_lock lock(mutex_);
     const auto deadline = steady_clock::now() + timeout;
-    if (!std::exchange(wanted_, true)) changed_.notify_all();
     if (!changed_.wait_until(lock, deadline, [&] { return control_ || stopping_ || status_.state == "closed"; })) return not_in_time();
     if (!control_) return fail(ErrorKind::kUnavailable, "the mirror is " + status_.state + (status_.problem.empty() ? "" : ": " + status_.problem));
     const std::int64_t id = ++last_id_;
@@ -139,14 +138,7 @@ class Mirrors::Mirror {
   void supervise() {
     milliseconds delay(200);
     int short_lives = 0;
-    bool stopped = false;
-    {
-      std::unique_lock lock(mutex_);
-      status_.state = "starting";
-      changed_.wait_for(lock, plan_.may_wait, [&] { return stopping_ || wanted_; });
-      stopped = stopping_;
-    }
-    while (!stopped) {
+    for (;;) {
       const auto begun = steady_clock::now();
       set_state("starting");
       {
@@ -275,7 +267,6 @@ class Mirrors::Mirror {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   MirrorStatus status_;
-  bool wanted_ = false;    // somebody asked for an answer
   bool stopping_ = false, over_ = false;
   sys::Fd control_;                         // ours; set while a worker runs
   incus::ExecControl* exec_ = nullptr;      // likewise

@@ -38,8 +38,6 @@ struct MirrorPlan {
   std::string instance;
   std::vector<std::string> endpoint;  // argv inside
   mirror::StartSettings settings;
-  // The first attempt may wait so long, for work that somebody is waiting for; a sync or question does not.
-  std::chrono::milliseconds may_wait{0};
 };
 
 // The answer to a sync: nothing is in the way that keeps a file inside. (Held files are a matter of their own.)
