@@ -24,6 +24,14 @@ struct Call {
 
   std::string text(std::string_view key) const { return json::string_or(params, key); }
   bool flag(std::string_view key) const { return json::bool_or(params, key); }
+  std::vector<std::string> texts(std::string_view key) const {
+    std::vector<std::string> out;
+    if (const auto* list = json::array_or_null(params, key)) {
+      for (const auto& item : *list)
+        if (item.is_string()) out.emplace_back(item.get_string());
+    }
+    return out;
+  }
   Where where() const { return {text("cwd"), text("name")}; }
   std::size_t limit() const { return static_cast<std::size_t>(std::clamp<std::int64_t>(json::int_or(params, "limit", 100), 1, 100'000)); }
 };
@@ -133,18 +141,16 @@ const std::map<std::string, Handler, std::less<>>& table() {
       {"sandbox.history", [](const Call& c) { return reply("versions", c.manager.history(c.where())); }},
       {"sandbox.review",
        [](const Call& c) -> Result<Reply> {
-         TRY_ASSIGN(auto report, c.manager.review({c.where(), c.text("into")}, c.progress));
+         TRY_ASSIGN(auto report, c.manager.review({c.where(), c.text("into"), c.text("branch")}, c.progress));
+         return Reply{std::move(report), {}};
+       }},
+      {"sandbox.fetch",
+       [](const Call& c) -> Result<Reply> {
+         TRY_ASSIGN(auto report, c.manager.fetch({c.where(), c.texts("branches"), c.flag("list")}, c.progress));
          return Reply{std::move(report), {}};
        }},
       {"sandbox.accept",
-       [](const Call& c) {
-         std::vector<std::string> paths;
-         if (const auto* wanted = json::array_or_null(c.params, "paths")) {
-           for (const auto& path : *wanted)
-             if (path.is_string()) paths.emplace_back(path.get_string());
-         }
-         return reply("accepted", c.manager.accept_held(c.where(), paths, c.progress));
-       }},
+       [](const Call& c) { return reply("accepted", c.manager.accept_held(c.where(), c.texts("paths"), c.progress)); }},
       {"incus.connect", connect_incus},
       {"agent.list", [](const Call& c) { return reply("agents", c.manager.agents()); }},
       {"agent.update", [](const Call& c) { return reply(c.manager.update_agent(c.text("agent"), c.progress)); }},

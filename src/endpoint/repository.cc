@@ -3,12 +3,17 @@
 #include <sys/stat.h>
 
 #include <chrono>
+#include <set>
 #include <thread>
 
 #include "base/strings.h"
 #include "mirror/door.h"
+#include "mirror/wire.h"
 
 namespace locki::endpoint {
+
+namespace wire = mirror::wire;
+
 namespace {
 
 std::string branch_ref(const std::string& branch) { return "refs/heads/" + branch; }
@@ -87,27 +92,48 @@ Result<HeadInfo> Repository::head() const {
   return info;
 }
 
-Result<PackProcess> Repository::start_pack(const std::string& want, const std::vector<std::string>& haves) const {
-  std::string query = want + "\n";
-  for (const std::string& have : haves) {
-    if (!mirror::is_object_id(have)) return fail(ErrorKind::kProtocol, "not an object id");
-    query += have + "\n";
+Result<Repository::Branches> Repository::other_branches() const {
+  Branches found;
+  if (!exists()) return found;
+  TRY_ASSIGN(const std::string refs, git({"for-each-ref", "--format=%(objecttype) %(objectname) %(refname:lstrip=2)", "refs/heads/"}));
+  for (const std::string& line : split_lines(refs)) {
+    const auto words = split(line, ' ');
+    // A branch that is no commit is broken.
+    if (words.size() != 3 || words[0] != "commit" || words[2] == options_.branch) continue;
+    if (found.branches.size() == wire::kMaxBranches || words[2].size() > wire::kMaxName || !mirror::is_object_id(words[1])) {
+      ++found.more;
+    } else {
+      found.branches.push_back({words[2], words[1]});
+    }
   }
-  if (!mirror::is_object_id(want)) return fail(ErrorKind::kProtocol, "not an object id");
+  return found;
+}
+
+Result<PackProcess> Repository::start_pack(const std::vector<std::string>& wants, const std::vector<std::string>& haves) const {
+  const std::set<std::string> wanted(wants.begin(), wants.end());
+  std::string query;
+  for (const auto* oids : {&wants, &haves}) {
+    for (const std::string& oid : *oids) {
+      if (!mirror::is_object_id(oid)) return fail(ErrorKind::kProtocol, "not an object id");
+      query += oid + "\n";
+    }
+  }
   // pack-objects dies on a revision it does not have; the host may know commits that never came here.
   TRY_ASSIGN(const std::string known, git({"cat-file", "--batch-check=%(objectname) %(objecttype)"}, query));
   std::string revisions;
+  std::set<std::string> found;
   for (const std::string& line : split_lines(known)) {
     const std::size_t space = line.find(' ');
     if (line.substr(space + 1) != "commit") continue;
     const std::string oid = line.substr(0, space);
-    if (oid == want) {
-      revisions = oid + "\n" + revisions;
-    } else {
-      revisions += "^" + oid + "\n";
-    }
+    const bool want = wanted.contains(oid);
+    if (want && !found.insert(oid).second) continue;
+    revisions += (want ? "" : "^") + oid + "\n";
   }
-  if (!revisions.starts_with(want)) return fail(ErrorKind::kNotFound, "there is no such commit: " + want);
+  for (const std::string& want : wanted) {
+    if (!found.contains(want)) return fail(ErrorKind::kNotFound, "there is no such commit: " + want);
+  }
+  if (wanted.empty()) return fail(ErrorKind::kProtocol, "a request for nothing");
   TRY_ASSIGN(sys::Pipe in, sys::make_pipe());
   TRY_ASSIGN(sys::Pipe out, sys::make_pipe());
   sys::ProcessSpec spec = command({"pack-objects", "--revs", "--stdout", "--thin", "--delta-base-offset", "--quiet"});
@@ -115,7 +141,7 @@ Result<PackProcess> Repository::start_pack(const std::string& want, const std::v
   spec.out = out.write.get();
   TRY_ASSIGN(sys::Child child, sys::spawn(spec));
   in.read.reset();
-  // At most a few thousand ids of 41 bytes: pack-objects reads them all before it writes.
+  // A few thousand ids: pack-objects reads them all before it writes.
   TRY(sys::write_all(in.write.get(), revisions));
   TRY(sys::set_nonblocking(out.read.get(), true));
   return PackProcess{std::move(child), std::move(out.read)};

@@ -44,9 +44,19 @@ class Repository {
   Result<> make(bool again = false) const;
   Result<HeadInfo> head() const;
 
-  // pack-objects of what `want` reaches and `haves` do not (those of them that exist). kNotFound when `want` is not a
-  // commit here.
-  Result<PackProcess> start_pack(const std::string& want, const std::vector<std::string>& haves) const;
+  // Branches besides options.branch, as many as wire::kMaxBranches.
+  struct Branch {
+    std::string name, oid;
+  };
+  struct Branches {
+    std::vector<Branch> branches;
+    std::uint32_t more = 0;  // that did not fit, or have names that are too long
+  };
+  Result<Branches> other_branches() const;
+
+  // pack-objects of what `wants` reach and `haves` do not (those of them that exist). kNotFound when one of `wants` is not
+  // a commit here.
+  Result<PackProcess> start_pack(const std::vector<std::string>& wants, const std::vector<std::string>& haves) const;
   Result<PackProcess> start_unpack() const;
 
   // Moves the branch from `old_oid` ("" for an unborn one) to `new_oid`; kConflict when it is elsewhere.

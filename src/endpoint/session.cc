@@ -298,6 +298,18 @@ Result<> Session::on(const wire::GitPack& pack) {
   return {};
 }
 
+Result<> Session::on(const wire::ListBranches& request) {
+  auto found = repository_->other_branches();
+  if (!found) {
+    link_.send(wire::Done{.id = request.id, .status = wire::DoneStatus::kFailed, .message = printable(found.error().describe(), kMaxProblem)});
+    return {};
+  }
+  wire::Branches answer{.id = request.id, .more = found->more};
+  for (auto& branch : found->branches) answer.branches.push_back({std::move(branch.name), std::move(branch.oid)});
+  link_.send(std::move(answer));
+  return {};
+}
+
 Result<> Session::on(const wire::Data& data) {
   bool moved = false;
   auto done = incoming_.take(*tree_, *repository_, data, moved);

@@ -33,6 +33,12 @@ struct AcceptLimits {
   std::chrono::milliseconds timeout{600'000};
 };
 
+// What the host has already, and has no need to look at again.
+struct Known {
+  std::vector<ObjectId> commits;
+  bool all_refs = false;  // everything that a ref of the repository reaches
+};
+
 struct Accepted {
   ObjectId tip;
   std::size_t commits = 0;   // new ones
@@ -52,6 +58,8 @@ class Quarantine {
   // gitlinks that the branch did not have before. `tip` must be a commit in it (or already here). kProtocol with the
   // reason; nothing was changed.
   Result<> check(const ObjectId& tip, const ObjectId& old_tip);
+  // The same for several tips at once.
+  Result<> check(const std::vector<ObjectId>& tips, const Known& known);
   // After check(): the objects move into the repository. Still no ref moves.
   Result<> migrate();
 
@@ -62,7 +70,6 @@ class Quarantine {
   Quarantine(Repository repository, AcceptLimits limits, sys::TemporaryDirectory directory, sys::Fd pack)
       : repository_(std::move(repository)), limits_(limits), directory_(std::move(directory)), pack_(std::move(pack)) {}
   sys::ProcessSpec command(std::vector<std::string> args) const;
-  Result<> check_objects(const ObjectId& tip, const ObjectId& old_tip);
 
   Repository repository_;
   AcceptLimits limits_;

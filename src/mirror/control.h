@@ -4,6 +4,7 @@
 //   daemon -> worker   {"start":{…StartSettings…}}                    first line, once
 //                      {"request":"sync","id":7} | {"request":"status","id":8} | {"request":"stop","id":9}
 //                      {"request":"note","id":0,"text":"…"}           a line for whoever works inside
+//                      {"request":"branches","id":7,"list":true} | {…,"names":["…"]}   (mirror/branch_link.h)
 //   worker -> daemon   {"event":"ready"|…, "path":…, "text":…}
 //                      {"reply":7,"ok":true,…} | {"reply":7,"error":{"kind":…,"message":…}}
 //

@@ -190,7 +190,7 @@ Result<> GitLink::begin_fetch() {
   std::vector<std::string> haves{host_};
   if (!context_.base->tip().empty() && context_.base->tip() != host_) haves.push_back(context_.base->tip());
   context_.door->expect_pack(fetch_id_);
-  context_.stream->send(wire::GitFetch{fetch_id_, far_, std::move(haves)});
+  context_.stream->send(wire::GitFetch{fetch_id_, {far_}, std::move(haves)});
   return {};
 }
 

@@ -191,6 +191,19 @@ class MirrorPair {
     }
     return false;
   }
+  // Any request of the daemon's; its answer.
+  std::int64_t request(json::object line) {
+    line["id"] = ++last_id_;
+    say(line);
+    return last_id_;
+  }
+  std::optional<json::object> reply(std::int64_t id, seconds timeout = seconds(120)) {
+    const auto deadline = steady_clock::now() + timeout;
+    while (auto got = line(deadline - steady_clock::now())) {
+      if (json::int_or(*got, "reply") == id) return got;
+    }
+    return std::nullopt;
+  }
   // What is held now, by path.
   std::map<std::string, HeldFile> held() const {
     std::map<std::string, HeldFile> out;
