@@ -37,8 +37,11 @@ sys::ProcessSpec pack_command(const Repository& repository, int out) {
 }
 
 Result<std::string> pack_revisions(const Repository& repository, const ObjectId& want,
-                                   const std::vector<ObjectId>& haves) {
-  std::string revisions = want + "\n";
+                                   const std::vector<ObjectId>& haves, const std::vector<ObjectId>& boundary) {
+  std::string revisions;
+  // Before any commit is read (builtin/pack-objects.c, get_object_list(); it is what upload-pack says for a shallow clone).
+  for (const ObjectId& oid : boundary) revisions += "--shallow " + oid + "\n";
+  revisions += want + "\n";
   std::string question;
   for (const ObjectId& have : haves) {
     if (is_object_id(have)) question += have + "\n";

@@ -19,9 +19,10 @@ namespace locki::git {
 // Writes a thin pack of everything `want` reaches and none of `haves` does to the descriptor. Haves that are not there
 // are left out. The spec is what to run; feed it pack_revisions() and give it the descriptor as its output.
 sys::ProcessSpec pack_command(const Repository& repository, int out);
-// The input of pack_command(): only haves that the repository has.
+// The input of pack_command(): only haves that the repository has. `boundary`: where the other side's history ends
+// (git/shallow.h); what lies behind it is neither sent with `want` nor taken to be there with a have.
 Result<std::string> pack_revisions(const Repository& repository, const ObjectId& want,
-                                   const std::vector<ObjectId>& haves);
+                                   const std::vector<ObjectId>& haves, const std::vector<ObjectId>& boundary = {});
 
 struct AcceptLimits {
   std::uint64_t max_pack = 4ULL << 30;    // bytes of the pack

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "base/log.h"
+#include "git/shallow.h"
 
 namespace locki::mirror {
 namespace {
@@ -40,6 +41,7 @@ GitLink::GitLink(git::Repository repository, const StartSettings& settings, Door
       branch_(settings.branch),
       sandbox_name_(sanitized(settings.sandbox)),
       worktree_(settings.worktree),
+      boundary_file_(std::filesystem::path(settings.state) / kBoundaryFile),
       limits_(limits),
       context_(std::move(context)) {}
 
@@ -111,7 +113,12 @@ Result<> GitLink::begin_send() {
   if (!far_.empty()) haves.push_back(far_);
   // What the sandbox once had it still has, unless it is a new one: then it has no tip.
   if (!far_.empty() && !context_.base->tip().empty()) haves.push_back(context_.base->tip());
-  TRY_ASSIGN(const std::string revisions, git::pack_revisions(repository_, host_, haves));
+  // One that has nothing (a repository made anew inside) does not know of the boundary: it gets everything.
+  std::vector<git::ObjectId> boundary;
+  if (!far_.empty()) {
+    TRY_ASSIGN(boundary, git::read_boundary(boundary_file_));
+  }
+  TRY_ASSIGN(const std::string revisions, git::pack_revisions(repository_, host_, haves, boundary));
   TRY_ASSIGN(sys::Pipe in, sys::make_pipe());
   TRY_ASSIGN(sys::Pipe out, sys::make_pipe());
   auto spec = git::pack_command(repository_, out.write.get());
@@ -119,7 +126,7 @@ Result<> GitLink::begin_send() {
   spec.die_with_parent = true;
   TRY_ASSIGN(packer_, sys::spawn(spec));
   in.read.reset();
-  // A few ids: far below what a pipe holds.
+  // It reads all of them before it writes.
   TRY(sys::write_all(in.write.get(), revisions));
   TRY(sys::set_nonblocking(out.read.get(), true));
   pack_out_ = std::move(out.read);

@@ -76,6 +76,7 @@ class GitLink {
 
   git::Repository repository_;
   std::string branch_, sandbox_name_, worktree_;
+  std::filesystem::path boundary_file_;  // where the sandbox's history ends; absent: nowhere
   DoorLimits limits_;
   Context context_;
   std::string host_, far_, refused_, told_gone_;

@@ -414,6 +414,29 @@ def other_branches_on_request(world):
 
 
 @check
+def long_history_is_shortened(world):
+    """Of a history beyond [git] max_history the newest part goes in; work on top of it comes out; the host's stays whole."""
+    world.sandbox("t1")
+    before = world.config_file.read_text()
+    world.config_file.write_text("[git]\nmax_history = 3\n" + before)
+    try:
+        tip = world.git("rev-parse", "main")
+        for number in range(8):
+            tip = world.git("commit-tree", "-p", tip, "-m", f"long {number}", "main^{tree}")
+        length = int(world.git("rev-list", "--count", tip))
+        made = world.run("new", "long", "--from", tip).ok("locki new")
+        expect("newest 3 commits" in made.errors, f"it does not say that the history was shortened: {shortened(made.errors)}")
+        equal(world.sh("long", "git log --format=%s").split("\n")[:-1], ["long 7", "long 6", "long 5", "long 4"], "git log inside")
+        work = world.sh("long", "echo w > w.txt && git add w.txt && git commit -qm work && git fsck --strict && git rev-parse HEAD").strip()
+        world.sync("long")
+        equal(world.git("rev-parse", "long"), work, "the commit on the host")
+        equal(int(world.git("rev-list", "--count", "long")), length + 1, "the commits of the branch on the host")
+        world.run("rm", "long", "--delete-branch", "--force").ok("locki rm")
+    finally:
+        world.config_file.write_text(before)
+
+
+@check
 def worker_is_confined(world):
     world.sandbox("t1")
     workers = world.workers()
