@@ -55,6 +55,7 @@ class FetchedBranches : public ::testing::Test {
     write(pair_.inside() / ("of-" + std::to_string(content.size()) + ".txt"), content);
     const std::string tip = pair_.commit(pair_.inside(), "on " + name);
     pair_.git(pair_.inside(), {"checkout", "-q", "topic"});
+    EXPECT_TRUE(pair_.sync()) << "its files came and went meanwhile";
     return tip;
   }
   std::optional<json::object> ask(json::object line) { return pair_.reply(pair_.request(std::move(line))); }
