@@ -9,6 +9,7 @@
 #include "base/strings.h"
 #include "mirror/door.h"
 #include "mirror/wire.h"
+#include "sys/file.h"
 
 namespace locki::endpoint {
 
@@ -17,6 +18,8 @@ namespace wire = mirror::wire;
 namespace {
 
 std::string branch_ref(const std::string& branch) { return "refs/heads/" + branch; }
+
+std::filesystem::path behind_file(const std::string& root) { return std::filesystem::path(root) / ".git" / "locki-index-behind"; }
 
 std::string null_oid(const std::string& like) { return std::string(like.size(), '0'); }
 
@@ -190,6 +193,25 @@ Result<std::string> Repository::index_follows(const std::string& new_oid, const 
   if (read_tree({"read-tree", "-i", "-m", old_oid, new_oid})) return std::string();
   TRY(read_tree({"read-tree", "--reset", new_oid}));
   return std::string("what was staged did not fit the new commit; the files are unchanged, stage them again");
+}
+
+Result<> Repository::note_behind(const std::string& new_oid, const std::string& old_oid) const {
+  return sys::write_file(behind_file(options_.root), new_oid + " " + old_oid + "\n", 0600);
+}
+
+void Repository::caught_up() const { (void)sys::remove_tree(behind_file(options_.root)); }
+
+Result<std::string> Repository::take_up_behind() const {
+  const auto text = sys::read_file(behind_file(options_.root), 1024);
+  if (!text) return std::string();
+  const auto words = split(trim(*text), ' ');
+  TRY_ASSIGN(const HeadInfo now, head());
+  auto followed = Result<std::string>(std::string());
+  // Else the branch did not move after all, or somebody has moved it since.
+  if (words.size() <= 2 && mirror::is_object_id(words[0]) && words[0] == now.oid && (words.size() < 2 || mirror::is_object_id(words[1])))
+    followed = index_follows(words[0], words.size() < 2 ? "" : words[1]);
+  if (followed) caught_up();
+  return followed;
 }
 
 Result<> Repository::check_out(const std::string& oid) const { return read_tree({"read-tree", "--reset", "-u", oid}); }

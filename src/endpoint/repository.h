@@ -64,6 +64,11 @@ class Repository {
   // The index follows a moved branch, staged changes stay, files are not touched. Does nothing while another branch is
   // checked out. The text says what was lost on the way, if anything.
   Result<std::string> index_follows(const std::string& new_oid, const std::string& old_oid) const;
+  // Before the branch moves, and once the index has followed: so that whoever comes after a kill in between knows.
+  Result<> note_behind(const std::string& new_oid, const std::string& old_oid) const;
+  void caught_up() const;
+  // What a killed one left to do. The text as of index_follows().
+  Result<std::string> take_up_behind() const;
   // Index and files as in that commit.
   Result<> check_out(const std::string& oid) const;
 

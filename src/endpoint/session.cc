@@ -217,6 +217,8 @@ Result<> Session::on(const wire::Known& known) {
   if (known_.size() > kMaxKnown) return fail(ErrorKind::kProtocol, "too many known paths");
   if (!known.last) return {};
   TRY(open_tree());
+  if (const auto followed = repository_->take_up_behind(); !followed) problem("the index did not follow the branch: " + followed.error().describe());
+  else if (!followed->empty()) problem(*followed);
   TRY(full_scan(true));
   git_watch_.arm(tree_->root());
   report_head();

@@ -9,6 +9,7 @@
 
 #include "base/path_rules.h"
 #include "git/inspect.h"
+#include "sys/fault.h"
 
 namespace locki::git {
 namespace {
@@ -139,7 +140,10 @@ Result<> Quarantine::migrate() {
     TRY(context(sys::run_ok(unpack, {}, {.timeout = limits_.timeout}), "while storing new objects"));
     return {};
   }
-  for (const fs::path& name : files) TRY(sys::rename_file(from / name, to / name));
+  for (const fs::path& name : files) {
+    TRY(sys::rename_file(from / name, to / name));
+    sys::fault_point("pack.moving");
+  }
   return {};
 }
 

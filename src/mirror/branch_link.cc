@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "git/fetched_refs.h"
+#include "sys/fault.h"
 
 namespace locki::mirror {
 namespace {
@@ -160,11 +161,14 @@ Result<> BranchLink::accept() {
   // All that the user's refs reach is the user's, or was looked at when it came.
   TRY(context(request.quarantine->check(request.wants, {.commits = {}, .all_refs = true}), "while checking what came out"));
   TRY(request.quarantine->migrate());
+  sys::fault_point("branches.migrated");
   std::vector<git::RefMove> moves;
   for (const Branch& branch : request.branches) {
     if (branch.here != branch.oid) moves.push_back({branch.ref, branch.oid, branch.here});
   }
-  return git::move_refs(repository_, moves, "locki: fetched from inside");
+  TRY(git::move_refs(repository_, moves, "locki: fetched from inside"));
+  sys::fault_point("branches.moved");
+  return {};
 }
 
 void BranchLink::answer() {

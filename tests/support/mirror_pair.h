@@ -114,12 +114,14 @@ class MirrorPair {
                            .out = stream.b.get(),
                            .err = log.get()};
       far.environment["HOME"] = path("inside-home").string();
+      if (!far_fault.empty()) far.environment["LOCKI_FAULT"] = far_fault;
       endpoint_ = *sys::spawn(far);
     } else {
       far_ = std::move(stream.b);
     }
-    worker_ =
-        *sys::spawn(worker_spec(fs::path(LOCKI_MIRROR).parent_path(), stream.a.get(), control.a.get(), log.get()));
+    auto worker = worker_spec(fs::path(LOCKI_MIRROR).parent_path(), stream.a.get(), control.a.get(), log.get());
+    if (!fault.empty()) worker.environment["LOCKI_FAULT"] = fault;
+    worker_ = *sys::spawn(worker);
     control_ = std::move(control.b);
     in_.clear();
     StartSettings settings{.sandbox = "test",
@@ -159,6 +161,11 @@ class MirrorPair {
     }
     const auto exit = worker_.wait_for(seconds(120));
     EXPECT_TRUE(exit && *exit) << "the worker does not end";
+    return exit && *exit ? **exit : sys::Exit{.status = -1};
+  }
+  sys::Exit wait_endpoint() {
+    const auto exit = endpoint_.wait_for(seconds(120));
+    EXPECT_TRUE(exit && *exit) << "the endpoint does not end";
     return exit && *exit ? **exit : sys::Exit{.status = -1};
   }
   int far_fd() const { return far_.get(); }
@@ -233,6 +240,8 @@ class MirrorPair {
     return std::any_of(events.begin(), events.end(), [&](const Event& event) { return event.kind == kind; });
   }
 
+  // Where the next worker, or endpoint, is killed (sys/fault.h).
+  std::string fault, far_fault;
   std::vector<Event> events;
   std::string instance = "one";
   std::vector<std::string> hold, allow;  // the user's own patterns
