@@ -44,6 +44,7 @@ struct Positional {
   std::string help;
   bool required = false;
   Completes completes = Completes::kNothing;
+  bool repeats = false;  // the last one only
 };
 
 struct Example {

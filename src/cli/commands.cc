@@ -6,7 +6,7 @@ namespace locki::cli {
 
 std::vector<Command> all_commands(const std::vector<std::string>& agents) {
   std::vector<Command> own;
-  for (auto* make : {exec_command, attach_command, diff_command, review_command, merge_command, cp_command, history_command, undo_command, sync_command, new_command, list_command, start_command,
+  for (auto* make : {exec_command, attach_command, diff_command, review_command, merge_command, fetch_command, cp_command, history_command, undo_command, sync_command, new_command, list_command, start_command,
                      stop_command, remove_command, net_command, audit_command, agent_command, vm_command, doctor_command, bench_command, completion_command, complete_command,
                      daemon_command}) {
     own.push_back(make());

@@ -24,6 +24,7 @@ Command cp_command();
 Command diff_command();
 Command review_command();
 Command merge_command();
+Command fetch_command();
 Command history_command();
 Command undo_command();
 Command net_command();

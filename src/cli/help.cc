@@ -41,7 +41,8 @@ std::string names_of(const Command& command) {
 }
 
 std::string positional_of(const Positional& positional) {
-  return positional.required ? positional.name : "[" + positional.name + "]";
+  const auto shown = positional.name + (positional.repeats ? "…" : "");
+  return positional.required ? shown : "[" + shown + "]";
 }
 
 std::string option_of(const Option& option) {

@@ -101,7 +101,10 @@ Result<> parse_leaf(const Command& command, std::vector<std::string> words, cons
     else added = app.add_option(option.flags, single.emplace_back())->take_last();
     bound.emplace_back(added, option.name());
   }
-  for (const auto& positional : command.positionals) bound.emplace_back(app.add_option(positional.name, single.emplace_back()), positional.name);
+  for (const auto& positional : command.positionals) {
+    auto* added = positional.repeats ? app.add_option(positional.name, repeated.emplace_back()) : app.add_option(positional.name, single.emplace_back());
+    bound.emplace_back(added, positional.name);
+  }
   std::reverse(words.begin(), words.end());  // CLI11 takes a vector from its end
   try {
     app.parse(words);

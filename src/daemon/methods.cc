@@ -140,7 +140,12 @@ const std::map<std::string, Handler, std::less<>>& table() {
       {"sandbox.history", [](const Call& c) { return reply("versions", c.manager.history(c.where())); }},
       {"sandbox.review",
        [](const Call& c) -> Result<Reply> {
-         TRY_ASSIGN(auto report, c.manager.review({c.where(), c.text("into")}, c.progress));
+         TRY_ASSIGN(auto report, c.manager.review({c.where(), c.text("into"), c.text("branch")}, c.progress));
+         return Reply{std::move(report), {}};
+       }},
+      {"sandbox.fetch",
+       [](const Call& c) -> Result<Reply> {
+         TRY_ASSIGN(auto report, c.manager.fetch({c.where(), c.texts("branches"), c.flag("list")}, c.progress));
          return Reply{std::move(report), {}};
        }},
       {"sandbox.accept", [](const Call& c) { return reply("accepted", c.manager.accept_held(c.where(), c.texts("paths"), c.progress)); }},

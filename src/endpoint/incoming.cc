@@ -1,6 +1,7 @@
 #include "endpoint/incoming.h"
 
 #include "base/strings.h"
+#include "sys/fault.h"
 
 namespace locki::endpoint {
 namespace {
@@ -103,11 +104,19 @@ Result<> Incoming::finish_pack(mirror::Tree& tree, const Repository& repository,
   TRY_ASSIGN(const sys::Exit exit, pack.process.child.wait());
   if (!exit.ok() && !pack.empty) return fail(ErrorKind::kFailed, "git index-pack " + exit.describe());
   const std::string &to = pack.request.new_oid, &from = pack.request.old_oid;
+  sys::fault_point("far.unpacked");
+  TRY(repository.note_behind(to, from));
   TRY(repository.move_branch(to, from));
+  sys::fault_point("far.moved");
   // A first commit into an empty worktree brings its files along: that is the initial clone.
-  if (from.empty() && tree.state().empty()) return repository.check_out(to);
+  if (from.empty() && tree.state().empty()) {
+    TRY(repository.check_out(to));
+    repository.caught_up();
+    return {};
+  }
   // The branch has moved, whatever becomes of the index.
   const auto followed = repository.index_follows(to, from);
+  if (followed) repository.caught_up();
   if (!followed) problem_ = "the index did not follow the branch: " + followed.error().describe();
   if (followed && !followed->empty()) problem_ = *followed;
   return {};

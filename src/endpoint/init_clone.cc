@@ -3,9 +3,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 
+#include "base/strings.h"
 #include "mirror/door.h"
 #include "sys/file.h"
 
@@ -36,6 +38,16 @@ Result<> take_hostname(const std::string& name) {
   return sys::write_file("/etc/hostname", name + "\n", 0644);
 }
 
+// Before the first object: a git that looks at them must not miss the parents behind the boundary.
+Result<> take_boundary(const InitClone& clone) {
+  const fs::path shallow = fs::path(clone.repository.root) / ".git" / "shallow";
+  if (clone.boundary_file.empty()) return sys::remove_tree(shallow);  // of an attempt that was cut short
+  TRY_ASSIGN(const std::string text, sys::read_file(clone.boundary_file));
+  const auto boundary = split_lines(text);
+  if (!std::all_of(boundary.begin(), boundary.end(), mirror::is_object_id)) return fail(ErrorKind::kUsage, "the boundary holds what is no object id");
+  return sys::write_file(shallow, text);
+}
+
 }  // namespace
 
 Result<> init_clone(int pack, const InitClone& clone) {
@@ -53,6 +65,7 @@ Result<> init_clone(int pack, const InitClone& clone) {
   TRY(take_hostname(clone.hostname));
   TRY(repository.make(true));
   TRY(install_helpers(clone.helper_directory));
+  TRY(take_boundary(clone));
   if (!clone.oid.empty()) {
     sys::ProcessSpec unpack = repository.command({"index-pack", "--stdin"});
     unpack.in = pack;
@@ -62,7 +75,8 @@ Result<> init_clone(int pack, const InitClone& clone) {
     TRY(repository.move_branch(clone.oid, now.oid));
     TRY(repository.check_out(clone.oid));
   }
-  return sys::remove_tree(unfinished_mark(options.root));
+  TRY(sys::remove_tree(unfinished_mark(options.root)));
+  return clone.boundary_file.empty() ? Result<>() : sys::remove_tree(clone.boundary_file);
 }
 
 }  // namespace locki::endpoint

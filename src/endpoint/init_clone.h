@@ -12,6 +12,7 @@ struct InitClone {
   RepositoryOptions repository;
   std::string oid;                                  // the branch's tip; "" makes an unborn branch and reads no pack
   std::string helper_directory = "/usr/local/bin";  // where git-remote-locki and a stand-in for gh go; "" for nowhere
+  std::string boundary_file;                        // where the history ends (git's shallow file), to be consumed; "" for nowhere
   std::string hostname;                             // that the machine takes: it may have been made before the sandbox had a name; "" for none
 };
 

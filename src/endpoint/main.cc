@@ -25,6 +25,7 @@ constexpr std::string_view kHelp =
     "usage: endpoint [--git PROGRAM] [--cache DIR] [--notes FILE]\n"
     "       endpoint --init-clone --root DIR --branch NAME [--oid OID < PACK] [--object-format FORMAT]\n"
     "                [--user-name NAME] [--user-email ADDRESS] [--git PROGRAM] [--helper-dir DIR] [--hostname NAME]\n"
+    "                [--shallow FILE]\n"
     "       endpoint --version\n"
     "exit status: 0; 1 failed; 2 wrong usage; 3 (--init-clone) there is a repository already\n";
 
@@ -48,6 +49,7 @@ Result<Arguments> parse(int argc, char** argv) {
       {"--user-name", &arguments.clone.repository.user_name},
       {"--user-email", &arguments.clone.repository.user_email},
       {"--hostname", &arguments.clone.hostname},
+      {"--shallow", &arguments.clone.boundary_file},
       {"--helper-dir", &arguments.clone.helper_directory}};
   for (int i = 1; i < argc; ++i) {
     const std::string_view word = argv[i];

@@ -68,11 +68,11 @@ void Outgoing::send_file_piece(Link& link) {
 }
 
 void Outgoing::start_pack(Link& link, const Repository& repository, const wire::GitFetch& fetch) {
-  auto process = repository.start_pack(fetch.want, fetch.haves);
+  auto process = repository.start_pack(fetch.wants, fetch.haves);
   if (!process)
     return link.send(wire::Done{
         .id = fetch.id, .status = wire::DoneStatus::kFailed, .message = printable(process.error().describe(), 1000)});
-  link.send(wire::Pack{fetch.id, fetch.want});
+  link.send(wire::Pack{fetch.id, fetch.wants.front()});
   pack_.emplace(Pack{fetch.id, std::move(*process)});
 }
 

@@ -3,15 +3,23 @@
 #include <sys/stat.h>
 
 #include <chrono>
+#include <set>
 #include <thread>
 
 #include "base/strings.h"
 #include "mirror/door.h"
+#include "mirror/wire.h"
+#include "sys/file.h"
 
 namespace locki::endpoint {
+
+namespace wire = mirror::wire;
+
 namespace {
 
 std::string branch_ref(const std::string& branch) { return "refs/heads/" + branch; }
+
+std::filesystem::path behind_file(const std::string& root) { return std::filesystem::path(root) / ".git" / "locki-index-behind"; }
 
 std::string null_oid(const std::string& like) { return std::string(like.size(), '0'); }
 
@@ -87,27 +95,48 @@ Result<HeadInfo> Repository::head() const {
   return info;
 }
 
-Result<PackProcess> Repository::start_pack(const std::string& want, const std::vector<std::string>& haves) const {
-  std::string query = want + "\n";
-  for (const std::string& have : haves) {
-    if (!mirror::is_object_id(have)) return fail(ErrorKind::kProtocol, "not an object id");
-    query += have + "\n";
+Result<Repository::Branches> Repository::other_branches() const {
+  Branches found;
+  if (!exists()) return found;
+  TRY_ASSIGN(const std::string refs, git({"for-each-ref", "--format=%(objecttype) %(objectname) %(refname:lstrip=2)", "refs/heads/"}));
+  for (const std::string& line : split_lines(refs)) {
+    const auto words = split(line, ' ');
+    // A branch that is no commit is broken.
+    if (words.size() != 3 || words[0] != "commit" || words[2] == options_.branch) continue;
+    if (found.branches.size() == wire::kMaxBranches || words[2].size() > wire::kMaxName || !mirror::is_object_id(words[1])) {
+      ++found.more;
+    } else {
+      found.branches.push_back({words[2], words[1]});
+    }
   }
-  if (!mirror::is_object_id(want)) return fail(ErrorKind::kProtocol, "not an object id");
+  return found;
+}
+
+Result<PackProcess> Repository::start_pack(const std::vector<std::string>& wants, const std::vector<std::string>& haves) const {
+  const std::set<std::string> wanted(wants.begin(), wants.end());
+  std::string query;
+  for (const auto* oids : {&wants, &haves}) {
+    for (const std::string& oid : *oids) {
+      if (!mirror::is_object_id(oid)) return fail(ErrorKind::kProtocol, "not an object id");
+      query += oid + "\n";
+    }
+  }
   // pack-objects dies on a revision it does not have; the host may know commits that never came here.
   TRY_ASSIGN(const std::string known, git({"cat-file", "--batch-check=%(objectname) %(objecttype)"}, query));
   std::string revisions;
+  std::set<std::string> found;
   for (const std::string& line : split_lines(known)) {
     const std::size_t space = line.find(' ');
     if (line.substr(space + 1) != "commit") continue;
     const std::string oid = line.substr(0, space);
-    if (oid == want) {
-      revisions = oid + "\n" + revisions;
-    } else {
-      revisions += "^" + oid + "\n";
-    }
+    const bool want = wanted.contains(oid);
+    if (want && !found.insert(oid).second) continue;
+    revisions += (want ? "" : "^") + oid + "\n";
   }
-  if (!revisions.starts_with(want)) return fail(ErrorKind::kNotFound, "there is no such commit: " + want);
+  for (const std::string& want : wanted) {
+    if (!found.contains(want)) return fail(ErrorKind::kNotFound, "there is no such commit: " + want);
+  }
+  if (wanted.empty()) return fail(ErrorKind::kProtocol, "a request for nothing");
   TRY_ASSIGN(sys::Pipe in, sys::make_pipe());
   TRY_ASSIGN(sys::Pipe out, sys::make_pipe());
   sys::ProcessSpec spec = command({"pack-objects", "--revs", "--stdout", "--thin", "--delta-base-offset", "--quiet"});
@@ -115,7 +144,7 @@ Result<PackProcess> Repository::start_pack(const std::string& want, const std::v
   spec.out = out.write.get();
   TRY_ASSIGN(sys::Child child, sys::spawn(spec));
   in.read.reset();
-  // At most a few thousand ids of 41 bytes: pack-objects reads them all before it writes.
+  // A few thousand ids: pack-objects reads them all before it writes.
   TRY(sys::write_all(in.write.get(), revisions));
   TRY(sys::set_nonblocking(out.read.get(), true));
   return PackProcess{std::move(child), std::move(out.read)};
@@ -164,6 +193,25 @@ Result<std::string> Repository::index_follows(const std::string& new_oid, const 
   if (read_tree({"read-tree", "-i", "-m", old_oid, new_oid})) return std::string();
   TRY(read_tree({"read-tree", "--reset", new_oid}));
   return std::string("what was staged did not fit the new commit; the files are unchanged, stage them again");
+}
+
+Result<> Repository::note_behind(const std::string& new_oid, const std::string& old_oid) const {
+  return sys::write_file(behind_file(options_.root), new_oid + " " + old_oid + "\n", 0600);
+}
+
+void Repository::caught_up() const { (void)sys::remove_tree(behind_file(options_.root)); }
+
+Result<std::string> Repository::take_up_behind() const {
+  const auto text = sys::read_file(behind_file(options_.root), 1024);
+  if (!text) return std::string();
+  const auto words = split(trim(*text), ' ');
+  TRY_ASSIGN(const HeadInfo now, head());
+  auto followed = Result<std::string>(std::string());
+  // Else the branch did not move after all, or somebody has moved it since.
+  if (words.size() <= 2 && mirror::is_object_id(words[0]) && words[0] == now.oid && (words.size() < 2 || mirror::is_object_id(words[1])))
+    followed = index_follows(words[0], words.size() < 2 ? "" : words[1]);
+  if (followed) caught_up();
+  return followed;
 }
 
 Result<> Repository::check_out(const std::string& oid) const { return read_tree({"read-tree", "--reset", "-u", oid}); }

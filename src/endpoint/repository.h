@@ -44,9 +44,19 @@ class Repository {
   Result<> make(bool again = false) const;
   Result<HeadInfo> head() const;
 
-  // pack-objects of what `want` reaches and `haves` do not (those of them that exist). kNotFound when `want` is not a
-  // commit here.
-  Result<PackProcess> start_pack(const std::string& want, const std::vector<std::string>& haves) const;
+  // Branches besides options.branch, as many as wire::kMaxBranches.
+  struct Branch {
+    std::string name, oid;
+  };
+  struct Branches {
+    std::vector<Branch> branches;
+    std::uint32_t more = 0;  // that did not fit, or have names that are too long
+  };
+  Result<Branches> other_branches() const;
+
+  // pack-objects of what `wants` reach and `haves` do not (those of them that exist). kNotFound when one of `wants` is not
+  // a commit here.
+  Result<PackProcess> start_pack(const std::vector<std::string>& wants, const std::vector<std::string>& haves) const;
   Result<PackProcess> start_unpack() const;
 
   // Moves the branch from `old_oid` ("" for an unborn one) to `new_oid`; kConflict when it is elsewhere.
@@ -54,6 +64,11 @@ class Repository {
   // The index follows a moved branch, staged changes stay, files are not touched. Does nothing while another branch is
   // checked out. The text says what was lost on the way, if anything.
   Result<std::string> index_follows(const std::string& new_oid, const std::string& old_oid) const;
+  // Before the branch moves, and once the index has followed: so that whoever comes after a kill in between knows.
+  Result<> note_behind(const std::string& new_oid, const std::string& old_oid) const;
+  void caught_up() const;
+  // What a killed one left to do. The text as of index_follows().
+  Result<std::string> take_up_behind() const;
   // Index and files as in that commit.
   Result<> check_out(const std::string& oid) const;
 

@@ -217,6 +217,8 @@ Result<> Session::on(const wire::Known& known) {
   if (known_.size() > kMaxKnown) return fail(ErrorKind::kProtocol, "too many known paths");
   if (!known.last) return {};
   TRY(open_tree());
+  if (const auto followed = repository_->take_up_behind(); !followed) problem("the index did not follow the branch: " + followed.error().describe());
+  else if (!followed->empty()) problem(*followed);
   TRY(full_scan(true));
   git_watch_.arm(tree_->root());
   report_head();
@@ -295,6 +297,18 @@ Result<> Session::on(const wire::GitFetch& fetch) {
 
 Result<> Session::on(const wire::GitPack& pack) {
   incoming_.begin(*repository_, pack);
+  return {};
+}
+
+Result<> Session::on(const wire::ListBranches& request) {
+  auto found = repository_->other_branches();
+  if (!found) {
+    link_.send(wire::Done{.id = request.id, .status = wire::DoneStatus::kFailed, .message = printable(found.error().describe(), kMaxProblem)});
+    return {};
+  }
+  wire::Branches answer{.id = request.id, .more = found->more};
+  for (auto& branch : found->branches) answer.branches.push_back({std::move(branch.name), std::move(branch.oid)});
+  link_.send(std::move(answer));
   return {};
 }
 

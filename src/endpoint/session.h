@@ -40,6 +40,7 @@ class Session {
   Result<> on(const wire::Barrier& barrier);
   Result<> on(const wire::GitFetch& fetch);
   Result<> on(const wire::GitPack& pack);
+  Result<> on(const wire::ListBranches& request);
   Result<> on(const wire::Note& note);
   Result<> on(const wire::Data& data);
   Result<> on(const wire::Credit& credit);

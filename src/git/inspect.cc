@@ -45,10 +45,16 @@ Result<> check_change(std::string_view mode, std::string_view path) {
   return {};
 }
 
-Result<std::vector<std::string>> Inspector::new_commits(const ObjectId& tip, const ObjectId& old_tip) const {
-  std::vector<std::string> args{"rev-list", "--max-count=" + std::to_string(limits_.max_commits + 1), tip};
-  if (!old_tip.empty()) args.insert(args.end(), {"--not", old_tip});
-  args.emplace_back("--");
+Result<> Inspector::check_tips(const std::vector<ObjectId>& tips) const {
+  TRY_ASSIGN(const std::string out, run({"cat-file", "--batch-check=%(objecttype)"}, lines_of(tips), tips.size() * 128, "the new tip"));
+  const auto types = split_lines(out);
+  const bool commits = types.size() == tips.size() && std::all_of(types.begin(), types.end(), [](const std::string& type) { return type == "commit"; });
+  return commits ? Result<>() : refuse("the new tip is not a commit");
+}
+
+Result<std::vector<std::string>> Inspector::new_commits(const std::vector<std::string>& range) const {
+  std::vector<std::string> args{"rev-list", "--max-count=" + std::to_string(limits_.max_commits + 1)};
+  args.insert(args.end(), range.begin(), range.end());
   TRY_ASSIGN(const std::string out, run(std::move(args), {}, (limits_.max_commits + 2) * 66, "the new commits"));
   auto commits = split_lines(out);
   if (commits.size() > limits_.max_commits)
@@ -56,10 +62,9 @@ Result<std::vector<std::string>> Inspector::new_commits(const ObjectId& tip, con
   return commits;
 }
 
-Result<std::vector<ObjectId>> Inspector::check_connected(const ObjectId& tip, const ObjectId& old_tip) const {
-  std::vector<std::string> args{"rev-list", "--objects", "--no-object-names", tip};
-  if (!old_tip.empty()) args.insert(args.end(), {"--not", old_tip});
-  args.emplace_back("--");
+Result<std::vector<ObjectId>> Inspector::check_connected(const std::vector<std::string>& range) const {
+  std::vector<std::string> args{"rev-list", "--objects", "--no-object-names"};
+  args.insert(args.end(), range.begin(), range.end());
   TRY_ASSIGN(const std::string objects, run(std::move(args), {}, (limits_.max_objects + 1) * 65, "the new objects"));
   TRY_ASSIGN(const std::string described, run({"cat-file", "--batch-check=%(objecttype) %(objectsize)"}, objects,
                                               (limits_.max_objects + 1) * 40, "the new objects"));
@@ -162,11 +167,15 @@ Result<> Inspector::check_targets(const std::vector<std::pair<std::string, std::
   return {};
 }
 
-Result<> Inspector::inspect(const ObjectId& tip, const ObjectId& old_tip) const {
-  TRY_ASSIGN(const std::string type, run({"cat-file", "-t", tip}, {}, 64, "the new tip"));
-  if (trim(type) != "commit") return refuse("the new tip is not a commit");
-  TRY_ASSIGN(const auto commits, new_commits(tip, old_tip));
-  TRY_ASSIGN(const auto trees, check_connected(tip, old_tip));
+Result<> Inspector::inspect(const std::vector<ObjectId>& tips, const Known& known) const {
+  TRY(check_tips(tips));
+  std::vector<std::string> range = tips;
+  range.emplace_back("--not");
+  range.insert(range.end(), known.commits.begin(), known.commits.end());
+  if (known.all_refs) range.emplace_back("--all");
+  range.emplace_back("--");
+  TRY_ASSIGN(const auto commits, new_commits(range));
+  TRY_ASSIGN(const auto trees, check_connected(range));
   TRY(check_sizes(trees));
   TRY(check_commits(commits));
   return check_paths(commits);

@@ -21,12 +21,14 @@ class Inspector {
   Inspector(Command command, AcceptLimits limits) : command_(std::move(command)), limits_(limits) {}
 
   // kProtocol with the reason.
-  Result<> inspect(const ObjectId& tip, const ObjectId& old_tip) const;
+  Result<> inspect(const std::vector<ObjectId>& tips, const Known& known) const;
 
  private:
-  Result<std::vector<std::string>> new_commits(const ObjectId& tip, const ObjectId& old_tip) const;
+  Result<> check_tips(const std::vector<ObjectId>& tips) const;
+  // `range`: arguments of rev-list that name what is new.
+  Result<std::vector<std::string>> new_commits(const std::vector<std::string>& range) const;
   // Every new object is there and of a sensible type and size. Gives the new trees.
-  Result<std::vector<ObjectId>> check_connected(const ObjectId& tip, const ObjectId& old_tip) const;
+  Result<std::vector<ObjectId>> check_connected(const std::vector<std::string>& range) const;
   Result<> check_sizes(const std::vector<ObjectId>& trees) const;
   Result<> check_commits(const std::vector<std::string>& commits) const;
   Result<> check_paths(const std::vector<std::string>& commits) const;

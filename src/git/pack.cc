@@ -9,6 +9,7 @@
 
 #include "base/path_rules.h"
 #include "git/inspect.h"
+#include "sys/fault.h"
 
 namespace locki::git {
 namespace {
@@ -37,8 +38,11 @@ sys::ProcessSpec pack_command(const Repository& repository, int out) {
 }
 
 Result<std::string> pack_revisions(const Repository& repository, const ObjectId& want,
-                                   const std::vector<ObjectId>& haves) {
-  std::string revisions = want + "\n";
+                                   const std::vector<ObjectId>& haves, const std::vector<ObjectId>& boundary) {
+  std::string revisions;
+  // Before any commit is read (builtin/pack-objects.c, get_object_list(); it is what upload-pack says for a shallow clone).
+  for (const ObjectId& oid : boundary) revisions += "--shallow " + oid + "\n";
+  revisions += want + "\n";
   std::string question;
   for (const ObjectId& have : haves) {
     if (is_object_id(have)) question += have + "\n";
@@ -83,8 +87,14 @@ sys::ProcessSpec Quarantine::command(std::vector<std::string> args) const {
 }
 
 Result<> Quarantine::check(const ObjectId& tip, const ObjectId& old_tip) {
-  if (!is_object_id(tip) || (!old_tip.empty() && !is_object_id(old_tip)))
-    return fail(ErrorKind::kProtocol, "that is no object id");
+  return check(std::vector<ObjectId>{tip}, Known{.commits = old_tip.empty() ? std::vector<ObjectId>{} : std::vector<ObjectId>{old_tip}});
+}
+
+Result<> Quarantine::check(const std::vector<ObjectId>& tips, const Known& known) {
+  for (const auto* ids : {&tips, &known.commits}) {
+    if (!std::all_of(ids->begin(), ids->end(), [](const ObjectId& id) { return is_object_id(id); }))
+      return fail(ErrorKind::kProtocol, "that is no object id");
+  }
   if (::lseek(pack_.get(), 0, SEEK_SET) != 0) return fail_errno(errno, "cannot read the pack again");
   auto index =
       command({"-c", "core.bigFileThreshold=16m", "index-pack", "--stdin", "--fix-thin", "--strict=badFilemode=error",
@@ -96,14 +106,10 @@ Result<> Quarantine::check(const ObjectId& tip, const ObjectId& old_tip) {
       return fail(ErrorKind::kProtocol, "git refuses the pack: " + printable(trim(indexed.err)));
     }
   }
-  TRY(check_objects(tip, old_tip));
+  const Inspector inspector([this](std::vector<std::string> args) { return command(std::move(args)); }, limits_);
+  TRY(inspector.inspect(tips, known));
   checked_ = true;
   return {};
-}
-
-Result<> Quarantine::check_objects(const ObjectId& tip, const ObjectId& old_tip) {
-  const Inspector inspector([this](std::vector<std::string> args) { return command(std::move(args)); }, limits_);
-  return inspector.inspect(tip, old_tip);
 }
 
 Result<> Quarantine::migrate() {
@@ -134,7 +140,10 @@ Result<> Quarantine::migrate() {
     TRY(context(sys::run_ok(unpack, {}, {.timeout = limits_.timeout}), "while storing new objects"));
     return {};
   }
-  for (const fs::path& name : files) TRY(sys::rename_file(from / name, to / name));
+  for (const fs::path& name : files) {
+    TRY(sys::rename_file(from / name, to / name));
+    sys::fault_point("pack.moving");
+  }
   return {};
 }
 

@@ -19,9 +19,10 @@ namespace locki::git {
 // Writes a thin pack of everything `want` reaches and none of `haves` does to the descriptor. Haves that are not there
 // are left out. The spec is what to run; feed it pack_revisions() and give it the descriptor as its output.
 sys::ProcessSpec pack_command(const Repository& repository, int out);
-// The input of pack_command(): only haves that the repository has.
+// The input of pack_command(): only haves that the repository has. `boundary`: where the other side's history ends
+// (git/shallow.h); what lies behind it is neither sent with `want` nor taken to be there with a have.
 Result<std::string> pack_revisions(const Repository& repository, const ObjectId& want,
-                                   const std::vector<ObjectId>& haves);
+                                   const std::vector<ObjectId>& haves, const std::vector<ObjectId>& boundary = {});
 
 struct AcceptLimits {
   std::uint64_t max_pack = 4ULL << 30;    // bytes of the pack
@@ -31,6 +32,12 @@ struct AcceptLimits {
   std::uint64_t max_paths = 1'000'000;    // in one commit's tree
   std::size_t max_message = 1 << 20;      // bytes of one commit object
   std::chrono::milliseconds timeout{600'000};
+};
+
+// What the host has already, and has no need to look at again.
+struct Known {
+  std::vector<ObjectId> commits;
+  bool all_refs = false;  // everything that a ref of the repository reaches
 };
 
 struct Accepted {
@@ -52,6 +59,8 @@ class Quarantine {
   // gitlinks that the branch did not have before. `tip` must be a commit in it (or already here). kProtocol with the
   // reason; nothing was changed.
   Result<> check(const ObjectId& tip, const ObjectId& old_tip);
+  // The same for several tips at once.
+  Result<> check(const std::vector<ObjectId>& tips, const Known& known);
   // After check(): the objects move into the repository. Still no ref moves.
   Result<> migrate();
 
@@ -62,7 +71,6 @@ class Quarantine {
   Quarantine(Repository repository, AcceptLimits limits, sys::TemporaryDirectory directory, sys::Fd pack)
       : repository_(std::move(repository)), limits_(limits), directory_(std::move(directory)), pack_(std::move(pack)) {}
   sys::ProcessSpec command(std::vector<std::string> args) const;
-  Result<> check_objects(const ObjectId& tip, const ObjectId& old_tip);
 
   Repository repository_;
   AcceptLimits limits_;

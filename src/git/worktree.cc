@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "git/fetched_refs.h"
 #include "git/filters.h"
 #include "sys/file.h"
 
@@ -121,7 +122,8 @@ Result<std::vector<std::string>> unmerged_commits(const Repository& repository, 
   TRY_ASSIGN(const std::string out,
              sys::run_ok(repository.common_command({"log", "--no-show-signature", "--no-color", "--no-decorate", "--format=%h %s",
                                                     "--max-count=" + std::to_string(limit), *tip, "--not", "--exclude=" + name, "--branches",
-                                                    "--remotes", "--tags", "--"})));
+                                                    // What was fetched from this sandbox goes with it.
+                                                    "--exclude=" + fetched_short_name(name, "*"), "--remotes", "--tags", "--"})));
   std::vector<std::string> commits = split_lines(out);
   for (std::string& commit : commits) commit = printable(commit, 120);
   return commits;

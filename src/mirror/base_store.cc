@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "sys/fault.h"
 #include "sys/file.h"
 
 namespace locki::mirror {
@@ -162,7 +163,10 @@ Result<> BaseStore::append(std::string_view record) {
   put_string(bytes, record);
   bytes += check_of(record);
   journal_size_ += bytes.size();
-  return sys::write_all(journal_.get(), bytes);
+  sys::fault_point("base.append");
+  TRY(sys::write_all(journal_.get(), bytes));
+  sys::fault_point("base.appended");
+  return {};
 }
 
 Result<> BaseStore::set(const std::string& path, const std::optional<Entry>& entry) {
@@ -191,6 +195,7 @@ Result<> BaseStore::compact(bool always) {
   if (!always && journal_size_ < kJournalLimit) return {};
   // A journal that outlives its snapshot's replacement only says again what the snapshot has.
   TRY(sys::write_file(snapshot_path(), encode_stored({state_, tip_, instance_}), 0600));
+  sys::fault_point("base.snapshot");
   TRY_ASSIGN(journal_, sys::open_file(journal_path(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600));
   journal_size_ = 0;
   return {};

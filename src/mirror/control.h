@@ -4,6 +4,7 @@
 //   daemon -> worker   {"start":{…StartSettings…}}                    first line, once
 //                      {"request":"sync","id":7} | {"request":"status","id":8} | {"request":"stop","id":9}
 //                      {"request":"note","id":0,"text":"…"}           a line for whoever works inside
+//                      {"request":"branches","id":7,"list":true} | {…,"names":["…"]}   (mirror/branch_link.h)
 //   worker -> daemon   {"event":"ready"|…, "path":…, "text":…}
 //                      {"reply":7,"ok":true,…} | {"reply":7,"error":{"kind":…,"message":…}}
 //
@@ -26,6 +27,8 @@ namespace locki::mirror {
 
 inline constexpr int kStreamFd = 3;  // the far end's stdin and stdout: one end of a unix socket pair
 inline constexpr int kControlFd = 4;
+// In the state directory, written by the daemon when it sends the clone: where the sandbox's history ends (git/shallow.h).
+inline constexpr const char* kBoundaryFile = "shallow";
 inline constexpr int kStatusFailed = 1;
 inline constexpr int kStatusViolation = 3;
 

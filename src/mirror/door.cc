@@ -1,6 +1,7 @@
 #include "mirror/door.h"
 
 #include <algorithm>
+#include <set>
 
 #include "mirror/names.h"
 
@@ -56,6 +57,7 @@ Door::Door(DoorLimits limits, Clock::time_point now)
 
 void Door::expect_file(wire::Id id, std::uint64_t size) { expected_[id] = {Wait::kFileStart, size}; }
 void Door::expect_pack(wire::Id id) { expected_[id] = {Wait::kPackStart, limits_.max_pack}; }
+void Door::expect_branches(wire::Id id) { expected_[id] = {Wait::kBranches}; }
 void Door::expect_done(wire::Id id) { expected_[id] = {Wait::kDone}; }
 void Door::expect_barrier(wire::Id id) { expected_[id] = {Wait::kBarrier}; }
 
@@ -86,6 +88,17 @@ Result<> Door::admit_data(const wire::Data& message) {
   if (message.last && !message.failed && expected.wait == Wait::kFileData && expected.left != 0)
     return violation("less data than announced");
   if (message.last || message.failed) expected_.erase(found);
+  return {};
+}
+
+// What a name may be called here is decided where it is used (git/fetched_refs.h): an honest sandbox has names that cannot come out.
+Result<> Door::admit_branches(const wire::Branches& message) {
+  if (message.branches.size() > wire::kMaxBranches) return violation("more branches than may be listed");
+  std::set<std::string_view> names;
+  for (const wire::BranchTip& branch : message.branches) {
+    if (branch.name.empty() || !names.insert(branch.name).second) return violation("a list of branches that names one twice, or none");
+    if (!is_object_id(branch.oid)) return violation("a branch tip that is no object id");
+  }
   return {};
 }
 
@@ -129,8 +142,8 @@ Result<> Door::admit(const wire::Message& message, std::size_t, Clock::time_poin
     if (!is_object_id(pack->oid)) return violation("a pack for what is no object id");
     expected->wait = Wait::kPackData;
   } else if (const auto* done = std::get_if<wire::Done>(&message)) {
-    // A GitFetch that cannot be served is answered with Done(failed).
-    TRY(take(done->id, {Wait::kDone, Wait::kPackStart}, "an answer"));
+    // A GitFetch or ListBranches that cannot be served is answered with Done(failed).
+    TRY(take(done->id, {Wait::kDone, Wait::kPackStart, Wait::kBranches}, "an answer"));
     // What is reported as being there becomes part of the state only through a later Entries or after this same check.
     if (done->actual) {
       if (auto good = check_entry("x", *done->actual, limits_); !good && done->actual->kind != EntryKind::kSymlink)
@@ -140,6 +153,10 @@ Result<> Door::admit(const wire::Message& message, std::size_t, Clock::time_poin
   } else if (const auto* barrier = std::get_if<wire::BarrierDone>(&message)) {
     TRY(take(barrier->id, {Wait::kBarrier}, "a barrier"));
     expected_.erase(barrier->id);
+  } else if (const auto* branches = std::get_if<wire::Branches>(&message)) {
+    TRY(take(branches->id, {Wait::kBranches}, "a list of branches"));
+    TRY(admit_branches(*branches));
+    expected_.erase(branches->id);
   } else if (const auto* head = std::get_if<wire::Head>(&message)) {
     if (!head->oid.empty() && !is_object_id(head->oid)) return violation("a branch tip that is no object id");
   } else if (const auto* credit = std::get_if<wire::Credit>(&message)) {

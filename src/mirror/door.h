@@ -36,6 +36,7 @@ class Door {
   // What the host has asked for: Data, Content, Done, Pack for any other id are a violation.
   void expect_file(wire::Id id, std::uint64_t size);
   void expect_pack(wire::Id id);
+  void expect_branches(wire::Id id);
   void expect_done(wire::Id id);
   void expect_barrier(wire::Id id);
 
@@ -43,7 +44,7 @@ class Door {
   Result<> admit(const wire::Message& message, std::size_t payload_size, Clock::time_point now);
 
  private:
-  enum class Wait : std::uint8_t { kFileStart, kFileData, kPackStart, kPackData, kDone, kBarrier };
+  enum class Wait : std::uint8_t { kFileStart, kFileData, kPackStart, kPackData, kDone, kBarrier, kBranches };
   struct Expected {
     Wait wait;
     std::uint64_t left = 0;
@@ -55,6 +56,7 @@ class Door {
 
   Result<> admit_entries(const wire::Entries& message);
   Result<> admit_data(const wire::Data& message);
+  static Result<> admit_branches(const wire::Branches& message);
 
   DoorLimits limits_;
   Clock::time_point last_;

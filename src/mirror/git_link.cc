@@ -4,8 +4,12 @@
 #include <unistd.h>
 
 #include <array>
+#include <utility>
 
 #include "base/log.h"
+#include "git/shallow.h"
+#include "sys/fault.h"
+#include "sys/file.h"
 
 namespace locki::mirror {
 namespace {
@@ -40,6 +44,8 @@ GitLink::GitLink(git::Repository repository, const StartSettings& settings, Door
       branch_(settings.branch),
       sandbox_name_(sanitized(settings.sandbox)),
       worktree_(settings.worktree),
+      behind_file_(std::filesystem::path(settings.state) / "index-behind"),
+      boundary_file_(std::filesystem::path(settings.state) / kBoundaryFile),
       limits_(limits),
       context_(std::move(context)) {}
 
@@ -47,7 +53,31 @@ std::string GitLink::kept_ref(std::string_view what, const std::string& oid) con
   return "refs/locki/" + sandbox_name_ + "/" + std::string(what) + "-" + short_id(oid);
 }
 
-Result<> GitLink::start() { return look(true); }
+Result<> GitLink::start() {
+  TRY(look(true));
+  take_up_behind();
+  return {};
+}
+
+Result<> GitLink::note_behind() const {
+  if (!index_behind_) return sys::remove_tree(behind_file_);
+  return sys::write_file(behind_file_, index_behind_->first + " " + index_behind_->second + "\n", 0600);
+}
+
+void GitLink::take_up_behind() {
+  const auto text = sys::read_file(behind_file_, 1024);
+  if (!text) return;
+  const auto words = split(trim(*text), ' ');
+  const bool ours = words.size() == 2 && git::is_object_id(words[0]) && words[1] == host_;
+  // Else the ref did not move after all, or the human has moved it since.
+  if (ours) index_behind_ = {words[0], words[1]};
+  else caught_up();
+}
+
+void GitLink::caught_up() {
+  index_behind_.reset();
+  if (auto noted = note_behind(); !noted) log::warning("{}", noted.error().describe());
+}
 
 void GitLink::head(const wire::Head& head) {
   far_ = head.oid;
@@ -111,7 +141,12 @@ Result<> GitLink::begin_send() {
   if (!far_.empty()) haves.push_back(far_);
   // What the sandbox once had it still has, unless it is a new one: then it has no tip.
   if (!far_.empty() && !context_.base->tip().empty()) haves.push_back(context_.base->tip());
-  TRY_ASSIGN(const std::string revisions, git::pack_revisions(repository_, host_, haves));
+  // One that has nothing (a repository made anew inside) does not know of the boundary: it gets everything.
+  std::vector<git::ObjectId> boundary;
+  if (!far_.empty()) {
+    TRY_ASSIGN(boundary, git::read_boundary(boundary_file_));
+  }
+  TRY_ASSIGN(const std::string revisions, git::pack_revisions(repository_, host_, haves, boundary));
   TRY_ASSIGN(sys::Pipe in, sys::make_pipe());
   TRY_ASSIGN(sys::Pipe out, sys::make_pipe());
   auto spec = git::pack_command(repository_, out.write.get());
@@ -119,7 +154,7 @@ Result<> GitLink::begin_send() {
   spec.die_with_parent = true;
   TRY_ASSIGN(packer_, sys::spawn(spec));
   in.read.reset();
-  // A few ids: far below what a pipe holds.
+  // It reads all of them before it writes.
   TRY(sys::write_all(in.write.get(), revisions));
   TRY(sys::set_nonblocking(out.read.get(), true));
   pack_out_ = std::move(out.read);
@@ -166,6 +201,7 @@ Result<> GitLink::done(const wire::Done& done) {
   }
   send_id_ = 0;
   if (done.status == wire::DoneStatus::kOk) {
+    sys::fault_point("commit.sent");
     far_ = sent_tip_;
     refused_.clear();
     TRY(context_.base->set_tip(sent_tip_));
@@ -190,7 +226,7 @@ Result<> GitLink::begin_fetch() {
   std::vector<std::string> haves{host_};
   if (!context_.base->tip().empty() && context_.base->tip() != host_) haves.push_back(context_.base->tip());
   context_.door->expect_pack(fetch_id_);
-  context_.stream->send(wire::GitFetch{fetch_id_, far_, std::move(haves)});
+  context_.stream->send(wire::GitFetch{fetch_id_, {far_}, std::move(haves)});
   return {};
 }
 
@@ -238,7 +274,9 @@ Result<> GitLink::accept() {
   TRY(look(true));
   if (host_.empty()) return {};
   TRY(quarantine_->check(fetching_, host_));
+  sys::fault_point("commit.checked");
   TRY(quarantine_->migrate());
+  sys::fault_point("commit.migrated");
   return accept_checked(fetching_);
 }
 
@@ -253,6 +291,7 @@ Result<> GitLink::accept_checked(const std::string& tip) {
       const std::string kept = kept_ref("diverged", tip);
       TRY_ASSIGN(const auto there, repository_.ref(kept));
       if (!there) TRY(git::move_ref(repository_, kept, tip, "", "locki: commits from inside, beside the host's"));
+      sys::fault_point("commit.diverged");
       context_.tell({"diverged", kept, tip, "both sides committed: the branch stays as it is on the host"});
       context_.stream->send(
           wire::Note{"locki: the user has committed meanwhile; the branch is now the user's. Your tip was " +
@@ -266,12 +305,21 @@ Result<> GitLink::accept_checked(const std::string& tip) {
     const std::string kept = kept_ref("rewritten", host_);
     TRY_ASSIGN(const auto there, repository_.ref(kept));
     if (!there) TRY(git::move_ref(repository_, kept, host_, "", "locki: before history was rewritten inside"));
+    sys::fault_point("commit.rewritten");
   }
   const std::string from = host_;
-  TRY(git::move_ref(repository_, ref(), tip, from, forward ? "locki: commits from inside" : "locki: rewritten inside"));
+  const auto behind = std::exchange(index_behind_, {{index_behind_ ? index_behind_->first : from, tip}});
+  TRY(note_behind());
+  auto moved = git::move_ref(repository_, ref(), tip, from, forward ? "locki: commits from inside" : "locki: rewritten inside");
+  if (!moved) {
+    index_behind_ = behind;
+    TRY(note_behind());
+    return moved;
+  }
+  sys::fault_point("commit.moved");
   TRY(look(true));
   TRY(context_.base->set_tip(tip));
-  index_behind_ = {index_behind_ ? index_behind_->first : from, tip};
+  sys::fault_point("commit.agreed");
   follow();
   context_.tell({"commit", forward ? "" : kept_ref("rewritten", from), tip, ""});
   return {};
@@ -281,10 +329,11 @@ void GitLink::follow() {
   const auto there = git::Repository::discover(repository_.program(), worktree_);
   const auto branch = there ? there->current_branch() : Result<std::optional<std::string>>(fail(Error(there.error())));
   // The human has switched the worktree to something else: its index is none of the branch's business.
-  if (branch && *branch != branch_) return index_behind_.reset();
+  if (branch && *branch != branch_) return caught_up();
   const auto followed = git::follow_index(repository_, worktree_, index_behind_->first, index_behind_->second);
+  sys::fault_point("commit.followed");
   ++index_moves_;
-  if (followed) return index_behind_.reset();
+  if (followed) return caught_up();
   // Somebody holds index.lock: again in a moment.
   log::warning("{}", followed.error().describe());
   retry_at_ = Clock::now() + std::chrono::milliseconds(500);

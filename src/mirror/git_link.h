@@ -73,9 +73,16 @@ class GitLink {
   Result<> accept_checked(const std::string& tip);
   void refuse(const Error& error);
   void follow();
+  // The index that is behind, on disk: who takes over from a killed worker must know, or the next commit on the host
+  // would undo what came from inside.
+  Result<> note_behind() const;
+  void take_up_behind();
+  void caught_up();
 
   git::Repository repository_;
   std::string branch_, sandbox_name_, worktree_;
+  std::filesystem::path behind_file_;    // index_behind_, for the next worker
+  std::filesystem::path boundary_file_;  // where the sandbox's history ends; absent: nowhere
   DoorLimits limits_;
   Context context_;
   std::string host_, far_, refused_, told_gone_;

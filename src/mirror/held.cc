@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "sys/fault.h"
 #include "sys/file.h"
 
 namespace locki::mirror {
@@ -145,6 +146,7 @@ Result<> HeldStore::save() {
     for (const std::string& id : ids) list.emplace_back(id);
     accepted[path] = std::move(list);
   }
+  sys::fault_point("held.save");
   TRY(sys::write_file(file_,
                       json::serialize(json::object{{"held", std::move(held)},
                                                    {"accepted", std::move(accepted)},

@@ -104,10 +104,28 @@ Result<> Session::Impl::open_worktree(const git::Repository& repository) {
   git.emplace(repository, settings, options.limits,
               GitLink::Context{&stream, &door, &base, &last_id, [this](Event event) { tell(std::move(event)); }});
   TRY(git->start());
+  open_branches(repository);
   // Without it the ref is looked at often.
   if (auto watch = RefWatch::make(repository.common_dir(), settings.branch)) refs = std::move(*watch);
   TRY(scan_host());
   return greet(repository);
+}
+
+void Session::Impl::open_branches(const git::Repository& repository) {
+  BranchLink::Context context{.stream = &stream, .door = &door, .last_id = &last_id};
+  context.reply = [this](std::int64_t id, json::object answer) {
+    answer["reply"] = id;
+    answer["ok"] = true;
+    say(answer);
+  };
+  context.refuse = [this](std::int64_t id, const Error& error) { reply_error(id, error); };
+  context.common = [this] {
+    std::vector<git::ObjectId> tips;
+    for (const std::string& tip : {git->host_tip(), base.tip()})
+      if (!tip.empty()) tips.push_back(tip);
+    return tips;
+  };
+  branches.emplace(repository, options.settings, options.limits, std::move(context));
 }
 
 Result<> Session::Impl::greet(const git::Repository& repository) {
@@ -165,6 +183,7 @@ Result<> Session::Impl::turn() {
   if (fds[1].revents != 0) TRY(read_control());
   TRY(stream.receive([this](wire::Message& message, std::size_t size) { return handle(message, size); }));
   TRY(watch_host());
+  branches->tick(Clock::now());
   if (ready) {
     if (Clock::now() - last_ref_look >= kRefLook) {
       last_ref_look = Clock::now();
@@ -250,6 +269,8 @@ Result<> Session::Impl::request(const json::object& line) {
     say({{"reply", id}, {"ok", true}});
   } else if (what == "note") {
     if (ready) stream.send(wire::Note{json::string_or(line, "text").substr(0, wire::kMaxText)});
+  } else if (what == "branches") {
+    branches->begin(line);
   } else if (what == "status") {
     json::array paths;
     for (const auto& [path, why] : blocked) paths.emplace_back(json::object{{"path", path}, {"text", why.reason}});
@@ -317,11 +338,18 @@ Result<> Session::Impl::handle(wire::Message& message, std::size_t size) {
   if (auto admitted = door.admit(message, size, Clock::now()); !admitted)
     return fail(ErrorKind::kProtocol, admitted.error().describe());
   if (const auto* m = std::get_if<wire::Entries>(&message)) return entries(*m);
-  if (const auto* m = std::get_if<wire::Data>(&message)) return git->owns(m->id) ? git->data(*m) : data(*m);
+  if (const auto* m = std::get_if<wire::Data>(&message)) {
+    if (branches->owns(m->id)) return branches->data(*m), Result<>{};
+    return git->owns(m->id) ? git->data(*m) : data(*m);
+  }
   if (const auto* m = std::get_if<wire::Content>(&message)) return content(*m);
   if (const auto* m = std::get_if<wire::ContentGone>(&message)) return download_ended(m->id, false);
-  if (const auto* m = std::get_if<wire::Done>(&message)) return git->owns(m->id) ? git->done(*m) : sandbox_done(*m);
-  if (const auto* m = std::get_if<wire::Pack>(&message)) return git->pack(*m);
+  if (const auto* m = std::get_if<wire::Done>(&message)) {
+    if (branches->owns(m->id)) return branches->done(*m), Result<>{};
+    return git->owns(m->id) ? git->done(*m) : sandbox_done(*m);
+  }
+  if (const auto* m = std::get_if<wire::Pack>(&message)) return branches->owns(m->id) ? branches->pack(*m) : git->pack(*m);
+  if (const auto* m = std::get_if<wire::Branches>(&message)) return branches->branches(*m), Result<>{};
   if (const auto* m = std::get_if<wire::Head>(&message)) {
     git->head(*m);
     return {};

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "mirror/base_store.h"
+#include "mirror/branch_link.h"
 #include "mirror/git_link.h"
 #include "mirror/held.h"
 #include "mirror/history.h"
@@ -105,6 +106,7 @@ struct Session::Impl {
   int timeout() const;
   Result<> read_control();
   Result<> request(const json::object& line);
+  void open_branches(const git::Repository& repository);
   void say(const json::object& line);
   void tell(Event event);
   void reply_error(std::int64_t id, const Error& error);
@@ -170,6 +172,7 @@ struct Session::Impl {
   Door door;
   std::optional<Tree> tree;  // after the watcher that it adds to
   std::optional<GitLink> git;
+  std::optional<BranchLink> branches;  // besides the one that travels
   RefWatch refs;
   std::filesystem::path spool_directory;
 

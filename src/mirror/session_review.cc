@@ -9,6 +9,7 @@
 #include "git/index_marks.h"
 #include "mirror/session_impl.h"
 #include "review/repository_parts.h"
+#include "sys/fault.h"
 
 namespace locki::mirror {
 namespace {
@@ -175,6 +176,7 @@ Result<> Session::Impl::mark_index() {
     mark_again = Clock::now() + kMarkRetry;
     return {};
   }
+  sys::fault_point("index.marked");
   marks_due = false;
   marked_at = moves;
   held.set_marked(std::move(*marked));

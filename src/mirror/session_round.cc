@@ -6,6 +6,7 @@
 
 #include "mirror/merge.h"
 #include "mirror/session_impl.h"
+#include "sys/fault.h"
 
 namespace locki::mirror {
 namespace {
@@ -185,6 +186,7 @@ Result<bool> Session::Impl::merge(Step& step, const Download& download) {
   std::filesystem::path path;
   TRY(spool_file(path, file));
   TRY(sys::write_all(file.get(), *merged));
+  sys::fault_point("round.merged");
   const Entry result = Entry::file(merged->size(), hash_of(*merged), action.to->executable);
   step = {{Action::Kind::kChangeHost, action.path, action.from, result, std::nullopt, false}, path};
   round->steps.push_back({{Action::Kind::kChangeSandbox, action.path, action.keep, result, std::nullopt, false}, path});
@@ -214,6 +216,7 @@ Result<> Session::Impl::apply_round() {
   round->applying = true;
   TRY(store_held());
   TRY(preserve());
+  sys::fault_point("round.preserved");
   for (Step& step : round->steps) {
     if (step.action.kind == Action::Kind::kChangeHost) {
       TRY(change_host(step));
@@ -338,6 +341,7 @@ Result<> Session::Impl::complete(const Action& action, bool on_host) {
 }
 
 Result<> Session::Impl::finish_round() {
+  sys::fault_point("round.finished");
   round.reset();
   plan_again = true;
   std::error_code ignored;

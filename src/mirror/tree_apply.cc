@@ -14,6 +14,7 @@
 #include "base/strings.h"
 #include "mirror/names.h"
 #include "mirror/tree_impl.h"
+#include "sys/fault.h"
 
 namespace locki::mirror {
 namespace {
@@ -114,6 +115,7 @@ Outcome take_away(Tree::Impl& tree, const Spot& spot, const std::string& at, con
     if (moved.error().kind() == ErrorKind::kNotFound) return conflict(std::nullopt, std::string(kChanged));
     return failed(moved.error());
   }
+  sys::fault_point("tree.aside");
   const auto now = stat_of(spot, aside);
   const bool same = now && now->same_content(found.stat);
   if (!same) {
@@ -161,6 +163,7 @@ Outcome move_in(Tree::Impl& tree, const Spot& spot, const std::string& at, std::
     restore(spot, theirs, *ours);
     return conflict(look_again(tree, spot, at), std::string(kChanged));
   }
+  sys::fault_point("tree.exchanged");
   (void)spot.unlink(theirs);
   return applied();
 }
@@ -261,8 +264,10 @@ Outcome FilePut::commit() {
     struct stat after {};
     if (fstat(put.fd.get(), &before) != 0) return failed(errno_error(errno, "cannot stat the new file"));
     const std::int64_t now = wall_clock_ns();
+    sys::fault_point("tree.written");
     if (Outcome moved = move_in(tree, put.spot, put.at, put.temporary, found); !moved.applied()) return moved;
     if (tree.options.fsync) (void)fsync(put.spot.parent.fd());
+    sys::fault_point("tree.placed");
     tree.record(put.at, put.entry);
     tree.cache.erase(put.at);
     // Only if nobody wrote to it since it was hashed.
@@ -324,6 +329,7 @@ Outcome Tree::put_directory(std::string_view path, const std::optional<Entry>& e
       return conflict(look_again(*impl_, *spot, at), std::string(kChanged));
     return failed(made.error());
   }
+  sys::fault_point("tree.directory");
   if (geteuid() == 0) {
     const auto parent = spot->parent.stat_self();
     if (!parent || fchownat(spot->parent.fd(), spot->name.c_str(), parent->uid, parent->gid, AT_SYMLINK_NOFOLLOW) != 0)
@@ -343,6 +349,7 @@ Outcome Tree::put_symlink(std::string_view path, const Entry& entry, const std::
   if (auto decided = check_expected(*impl_, *spot, at, expected, entry, found)) return *decided;
   std::string temporary = impl_->temporary_name();
   if (const auto made = spot->create_symlink(temporary, entry.target); !made) return failed(made.error());
+  sys::fault_point("tree.symlink");
   Outcome outcome = move_in(*impl_, *spot, at, temporary, found);
   if (!outcome.applied()) {
     if (!temporary.empty()) (void)spot->unlink(temporary);
@@ -364,6 +371,7 @@ Outcome Tree::remove(std::string_view path, const Entry& expected) {
   Found found;
   if (auto decided = check_expected(*impl_, *spot, at, expected, std::nullopt, found)) return *decided;
   Outcome outcome = take_away(*impl_, *spot, at, found);
+  sys::fault_point("tree.removed");
   if (outcome.applied()) impl_->record(at, std::nullopt);
   return outcome;
 }

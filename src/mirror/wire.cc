@@ -148,10 +148,11 @@ void fields(A& a, M& m) {
     a.field(m.id), a.field(m.path, kMaxPathBytes), a.field(m.entry), a.field(m.expected);
   } else if constexpr (std::is_same_v<T, Remove>) {
     a.field(m.id), a.field(m.path, kMaxPathBytes), a.field(m.expected);
-  } else if constexpr (std::is_same_v<T, Barrier>) {
+  } else if constexpr (std::is_same_v<T, Barrier> || std::is_same_v<T, ListBranches>) {
     a.field(m.id);
   } else if constexpr (std::is_same_v<T, GitFetch>) {
-    a.field(m.id), a.field(m.want, kMaxName), a.list(m.haves, [&](auto& oid) { a.field(oid, kMaxName); });
+    a.field(m.id);
+    for (auto* oids : {&m.wants, &m.haves}) a.list(*oids, [&](auto& oid) { a.field(oid, kMaxName); });
   } else if constexpr (std::is_same_v<T, GitPack>) {
     a.field(m.id), a.field(m.new_oid, kMaxName), a.field(m.old_oid, kMaxName);
   } else if constexpr (std::is_same_v<T, Note> || std::is_same_v<T, Problem>) {
@@ -175,17 +176,20 @@ void fields(A& a, M& m) {
     a.field(m.current, kMaxText), a.field(m.oid, kMaxName), a.field(m.other_refs);
   } else if constexpr (std::is_same_v<T, Pack>) {
     a.field(m.id), a.field(m.oid, kMaxName);
+  } else if constexpr (std::is_same_v<T, Branches>) {
+    a.field(m.id), a.field(m.more);
+    a.list(m.branches, [&](auto& item) { a.field(item.name, kMaxName), a.field(item.oid, kMaxName); });
   } else {
     static_assert(!sizeof(T), "a message without fields()");
   }
 }
 
 // In the order of Message's alternatives.
-constexpr Type kTypes[] = {Type::kData,    Type::kCredit,      Type::kHostHello, Type::kKnown,       Type::kRescan,
-                           Type::kFetch,   Type::kPut,         Type::kRemove,    Type::kBarrier,     Type::kGitFetch,
-                           Type::kGitPack, Type::kNote,        Type::kBye,       Type::kFarHello,    Type::kEntries,
-                           Type::kContent, Type::kContentGone, Type::kDone,      Type::kBarrierDone, Type::kHead,
-                           Type::kPack,    Type::kProblem};
+constexpr Type kTypes[] = {
+    Type::kData,     Type::kCredit,  Type::kHostHello,   Type::kKnown,       Type::kRescan,  Type::kFetch,
+    Type::kPut,      Type::kRemove,  Type::kBarrier,     Type::kGitFetch,    Type::kGitPack, Type::kNote,
+    Type::kBye,      Type::kListBranches, Type::kFarHello, Type::kEntries,   Type::kContent, Type::kContentGone,
+    Type::kDone,     Type::kBarrierDone,  Type::kHead,     Type::kPack,      Type::kProblem, Type::kBranches};
 static_assert(std::size(kTypes) == std::variant_size_v<Message>);
 
 Type type_of(const Message& message) { return kTypes[message.index()]; }

@@ -24,7 +24,7 @@
 
 namespace locki::mirror::wire {
 
-inline constexpr std::uint32_t kVersion = 1;
+inline constexpr std::uint32_t kVersion = 2;
 inline constexpr std::size_t kHeaderSize = 5;
 inline constexpr std::size_t kMaxPayload = 1 << 20;
 inline constexpr std::size_t kMaxData = 128 << 10;  // bytes in one Data frame
@@ -34,6 +34,7 @@ inline constexpr std::size_t kMaxName = 255;        // branches, object ids, nam
 inline constexpr std::size_t kMaxPathBytes = 4096;
 inline constexpr std::int64_t kWindow = 2 << 20;
 inline constexpr std::size_t kMaxOutstanding = 256;
+inline constexpr std::size_t kMaxBranches = 1000;  // in one Branches
 
 // Numbers a request of the host; answers and Data carry it. Never reused within a connection.
 using Id = std::uint64_t;
@@ -91,11 +92,12 @@ struct Remove {
 struct Barrier {
   Id id = 0;
 };
+// One pack of everything that `wants` (at least one) reach and `haves` do not. Answered with Pack, which names the first
+// of `wants`, and Data, or with Done(failed).
 struct GitFetch {
   Id id = 0;
-  ObjectId want;
-  std::vector<ObjectId> haves;
-};  // answered with Pack + Data, or Done(failed)
+  std::vector<ObjectId> wants, haves;
+};
 // New tip for the branch. Data with a pack follows (thin allowed: the other side has `old_oid`). The far end checks
 // that its branch is at `old_oid` ("" for an unborn one), stores the pack, moves the ref, lets its index follow, and
 // answers Done.
@@ -108,6 +110,10 @@ struct Note {
 };  // for whoever works inside
 struct Bye {
   std::string reason;
+};
+// Asked for by the user only. Answered with Branches, or Done(failed).
+struct ListBranches {
+  Id id = 0;
 };
 
 // ---- far to host ----
@@ -158,6 +164,17 @@ struct Pack {
 struct Problem {
   std::string text;
 };
+// Branches besides the one that travels, each name once, and how many more there are that did not fit (too many, names
+// too long).
+struct BranchTip {
+  std::string name;  // short
+  ObjectId oid;
+};
+struct Branches {
+  Id id = 0;
+  std::vector<BranchTip> branches;
+  std::uint32_t more = 0;
+};
 
 enum class Type : std::uint8_t {
   kData = 1,
@@ -173,6 +190,7 @@ enum class Type : std::uint8_t {
   kGitPack,
   kNote,
   kBye,
+  kListBranches,
   kFarHello = 64,
   kEntries,
   kContent,
@@ -182,11 +200,12 @@ enum class Type : std::uint8_t {
   kHead,
   kPack,
   kProblem,
+  kBranches,
 };
 
 using Message =
     std::variant<Data, Credit, HostHello, Known, Rescan, Fetch, Put, Remove, Barrier, GitFetch, GitPack, Note, Bye,
-                 FarHello, Entries, Content, ContentGone, Done, BarrierDone, Head, Pack, Problem>;
+                 ListBranches, FarHello, Entries, Content, ContentGone, Done, BarrierDone, Head, Pack, Problem, Branches>;
 
 // Header and payload. The caller keeps within the limits above; what is too long is a bug and is refused by the other
 // side.

@@ -240,6 +240,10 @@ Result<Config> parse_config(std::string_view text, std::string_view shown_name, 
       image.text("mirror", config.mirror);
     }
     {
+      Reader git(top.table("git"), "git.", shown_name, error);
+      git.number("max_history", config.max_history, 0, 100'000'000);
+    }
+    {
       Reader mirror(top.table("mirror"), "mirror.", shown_name, error);
       mirror.list("include", config.include);
     }

@@ -4,10 +4,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/log.h"
 #include "git/pack.h"
+#include "git/shallow.h"
 #include "sandbox/agent_store.h"
 #include "sandbox/provision.h"
 #include "sandbox/tar.h"
@@ -86,12 +88,44 @@ Result<bool> ensure_container(incus::Client& client, const Record& record, const
   return !exists;
 }
 
-Result<> clone_inside(incus::Client& client, const Record& record, const git::Repository& repository, const ProgressSink& progress) {
+namespace {
+
+constexpr std::string_view kBoundaryInside = "/run/locki-shallow";
+
+// A commit that one attempt knew as a boundary and another one does not only makes later packs larger; one that was forgotten would leave
+// holes. So both stand until an attempt is known to have succeeded.
+Result<> note_boundary(const std::filesystem::path& file, std::vector<git::ObjectId> boundary) {
+  TRY_ASSIGN(const auto before, git::read_boundary(file));
+  if (boundary.empty() && before.empty()) return {};
+  boundary.insert(boundary.end(), before.begin(), before.end());
+  std::sort(boundary.begin(), boundary.end());
+  boundary.erase(std::unique(boundary.begin(), boundary.end()), boundary.end());
+  return sys::write_file(file, git::boundary_text(boundary), 0600);
+}
+
+Result<> bring_boundary(incus::Client& client, const Record& record, const std::vector<git::ObjectId>& boundary) {
+  TarWriter tar;
+  tar.file(kBoundaryInside, git::boundary_text(boundary), 0600);
+  incus::RunOptions options;
+  options.input = tar.finish();
+  TRY(context(client.run_ok(record.instance, {"/usr/bin/tar", "-x", "--no-same-owner", "-C", "/"}, options), "while saying where the history ends"));
+  return {};
+}
+
+}  // namespace
+
+Result<> clone_inside(incus::Client& client, const Record& record, const git::Repository& repository, const CloneSetup& setup, const ProgressSink& progress) {
   Phase phase(progress, "clone", "Cloning the branch into the sandbox");
   TRY_ASSIGN(const git::ObjectId tip, repository.resolve("refs/heads/" + record.name));
   TRY_ASSIGN(const std::string user_name, repository.user_name());
   TRY_ASSIGN(const std::string user_email, repository.user_email());
-  TRY_ASSIGN(const std::string revisions, git::pack_revisions(repository, tip, {}));
+  TRY_ASSIGN(const git::History history, context(git::newest_history(repository, tip, setup.max_history), "while looking how long the history is"));
+  if (history.cut) {
+    report(progress, {ProgressEvent::Kind::kNote, "clone", fmt::format("The history is long: {} gets its newest {} commits ([git] max_history in config.toml).", record.name, setup.max_history), std::nullopt});
+  }
+  TRY(note_boundary(setup.boundary_file, history.boundary));
+  if (!history.boundary.empty()) TRY(bring_boundary(client, record, history.boundary));
+  TRY_ASSIGN(const std::string revisions, git::pack_revisions(repository, tip, {}, history.boundary));
   TRY_ASSIGN(sys::Pipe pack, sys::make_pipe());
   TRY_ASSIGN(sys::Pipe wanted, sys::make_pipe());
   sys::ProcessSpec packer = git::pack_command(repository, pack.write.get());
@@ -99,7 +133,7 @@ Result<> clone_inside(incus::Client& client, const Record& record, const git::Re
   TRY_ASSIGN(sys::Child packing, sys::spawn(packer));
   wanted.read.reset();
   pack.write.reset();
-  // A few lines: they fit the pipe, whatever the packer does.
+  // It reads all of them before it writes.
   TRY(sys::write_all(wanted.write.get(), revisions));
   wanted.write.reset();
 
@@ -107,6 +141,7 @@ Result<> clone_inside(incus::Client& client, const Record& record, const git::Re
   request.argv = {std::string(kEndpoint), "--init-clone",         "--root",       record.worktree, "--branch",      record.name,
                   "--oid",                tip,                    "--object-format", repository.object_format(),      "--user-name", user_name,
                   "--user-email",         user_email,             "--hostname",   instance_name(record.name, record.id)};
+  if (!history.boundary.empty()) request.argv.insert(request.argv.end(), {"--shallow", std::string(kBoundaryInside)});
   sys::Fd messages(::memfd_create("locki-clone", MFD_CLOEXEC));
   incus::ExecControl control;
   TRY_ASSIGN(const auto ended, context(client.exec(record.instance, request, {.in = pack.read.get(), .out = -1, .err = messages.get()}, control), "while cloning into the sandbox"));
@@ -119,7 +154,8 @@ Result<> clone_inside(incus::Client& client, const Record& record, const git::Re
   if (ended.status != 0 || !packed.ok()) {
     return fail(ErrorKind::kFailed, fmt::format("the clone inside failed (git pack-objects {}; inside: status {})\n  {}", packed.describe(), ended.status, printable(trim(said), 1000)));
   }
-  return {};
+  if (history.boundary.empty()) return sys::remove_tree(setup.boundary_file);
+  return sys::write_file(setup.boundary_file, git::boundary_text(history.boundary), 0600);
 }
 
 namespace {

@@ -35,8 +35,13 @@ struct ContainerSetup {
 
 // Made when absent, started and prepared when stopped. Returns when commands can run in it; true when it was made: nothing is in it yet.
 Result<bool> ensure_container(incus::Client& client, const Record& record, const ContainerSetup& setup, const ProgressSink& progress);
-// The repository inside: a clone of what the branch reaches, at the worktree's path, on the same branch.
-Result<> clone_inside(incus::Client& client, const Record& record, const git::Repository& repository, const ProgressSink& progress);
+struct CloneSetup {
+  std::size_t max_history = 0;          // commits; 0: all
+  std::filesystem::path boundary_file;  // of the mirror's state (mirror/control.h): says where the history inside ends
+};
+// The repository inside: a clone of what the branch reaches, at the worktree's path, on the same branch; of a history that is longer than
+// the limit its newest part, which is said once.
+Result<> clone_inside(incus::Client& client, const Record& record, const git::Repository& repository, const CloneSetup& setup, const ProgressSink& progress);
 // Stopped and deleted; absent is fine.
 Result<> remove_container(incus::Client& client, const std::string& instance);
 

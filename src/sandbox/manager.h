@@ -1,6 +1,6 @@
 // The use cases, as the daemon offers them. Thread-safe: each call may come from its own thread. One sandbox is changed by one call at
 // a time, the machine likewise; calls for different sandboxes run side by side. Long work reports progress and never prints. Its parts
-// are in manager_make.cc (record, branch, worktree), _open (bringing up), _pool (spare containers), _list, _remove, _review, _findings,
+// are in manager_make.cc (record, branch, worktree), _open (bringing up), _pool (spare containers), _list, _remove, _review, _findings, _branches,
 // _network and _machine; manager.cc has the rest.
 #pragma once
 
@@ -62,6 +62,14 @@ struct ReviewRequest {
   // Only what a merge into this commit would bring, after everything inside has come out (else kConflict); "" for all that the branch and the worktree
   // changed.
   std::string into;
+  // Only one that was fetched (manager_branches.cc); "" for the sandbox's own.
+  std::string branch;
+};
+
+struct FetchRequest {
+  Where where;
+  std::vector<std::string> branches;  // none: all
+  bool list = false;                  // nothing is brought
 };
 
 // Lexically: the directory itself, too.
@@ -94,6 +102,9 @@ class Manager {
   Result<json::object> review(const ReviewRequest& request, const ProgressSink& progress);
   // Lets in the held files that the words name (paths or patterns). Nothing is let in that was not shown just so: kConflict. Gives their paths.
   Result<json::array> accept_held(const Where& where, const std::vector<std::string>& words, const ProgressSink& progress);
+  // Branches made inside besides the sandbox's own, to beneath its prefix of the repository (git/fetched_refs.h): {branches, left_out, more}, as
+  // mirror/branch_link.h answers. kNotFound, kConflict for a branch that is named and cannot come.
+  Result<json::object> fetch(const FetchRequest& request, const ProgressSink& progress);
   Result<json::array> history(const Where& where) const;
   // An earlier state (of history()) becomes the present one, as a new state on both sides; what is there now is recorded before. Gives the
   // number of files that changed.
@@ -174,7 +185,11 @@ class Manager {
   std::vector<mirror::HeldFile> held_files(const Record& record) const;
   // (manager_findings.cc)
   Result<> bring_out(Record& record, const ProgressSink& progress);
-  Result<json::object> findings(const Record& record, const std::string& into) const;
+  Result<json::object> findings(const Record& record, const std::string& into, const std::string& branch = "") const;
+  // (manager_branches.cc)
+  // Of each fetched branch whose commits nothing else would keep, a line.
+  Result<std::vector<std::string>> fetched_only(const RemoveRequest& request, const Record& record, const git::Repository& repository) const;
+  Result<> remove_fetched(const Record& record, const git::Repository& repository, const ProgressSink& progress) const;
   // What only the sandbox has because the door did not let it out, a line each.
   std::vector<std::string> left_inside(const Record& record, const git::Repository& repository, const json::object& sync_reply) const;
   Result<> set_up_agent(Record& record, const agents::Agent& agent, const ProgressSink& progress);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "git/fetched_refs.h"
 #include "mirror/history.h"
 #include "review/request.h"
 #include "sandbox/held_report.h"
@@ -77,12 +78,15 @@ Result<> Manager::bring_out(Record& record, const ProgressSink& progress) {
   return {};
 }
 
-Result<json::object> Manager::findings(const Record& record, const std::string& into) const {
+Result<json::object> Manager::findings(const Record& record, const std::string& into, const std::string& branch) const {
   TRY_ASSIGN(const Config config, this->config());
   TRY_ASSIGN(const auto repository, git::Repository::discover(git_, record.worktree));
-  TRY_ASSIGN(const auto tip, repository.ref("refs/heads/" + record.name));
+  const bool own = branch.empty();
+  if (!own && git::why_not_fetched(branch)) return fail(ErrorKind::kUsage, fmt::format("no branch \"{}\" can come from a sandbox", printable(branch, 200)));
+  TRY_ASSIGN(const auto tip, repository.ref(own ? "refs/heads/" + record.name : git::fetched_prefix(record.name) + branch));
+  if (!tip && !own) return fail(ErrorKind::kNotFound, fmt::format("the branch {} was not fetched", branch), fmt::format("locki fetch {} {}", record.name, branch));
   if (!tip) return fail(ErrorKind::kNotFound, fmt::format("the branch {} is gone", record.name), "git branch " + record.name + " COMMIT makes it anew");
-  review::Request request{.git = git_.git, .home = git_.home, .worktree = record.worktree, .tip = *tip, .uncommitted = into.empty()};
+  review::Request request{.git = git_.git, .home = git_.home, .worktree = record.worktree, .tip = *tip, .uncommitted = own && into.empty()};
   TRY_ASSIGN(request.bases, bases_of(repository, record, *tip, into));
   mirror::StartSettings rules;
   TRY(add_hold_rules(rules, config, repository));

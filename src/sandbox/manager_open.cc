@@ -109,7 +109,9 @@ Result<> Manager::bring_up(Record& record, const ProgressSink& progress, const a
   const bool cloned_now = !record.cloned;
   if (cloned_now) {
     TRY_ASSIGN(const auto repository, git::Repository::discover(git_, record.worktree));
-    TRY(clone_inside(*client, record, repository, progress));
+    const fs::path state = records_.directory_of(record.id) / "mirror";
+    TRY(sys::make_directories(state, 0700));
+    TRY(clone_inside(*client, record, repository, {.max_history = config.max_history, .boundary_file = state / mirror::kBoundaryFile}, progress));
     record.cloned = true;
     record.incarnation = random_hex(8);
     TRY(records_.save(record));

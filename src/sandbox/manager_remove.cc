@@ -37,6 +37,8 @@ Result<> Manager::refuse_to_lose_work(const RemoveRequest& request, Record& reco
     TRY_ASSIGN(const auto commits, git::unmerged_commits(repository, record.name));
     for (const auto& commit : commits) lost.push_back("on this branch only: " + printable(commit));
   }
+  TRY_ASSIGN(auto fetched, fetched_only(request, record, repository));
+  for (auto& line : fetched) lost.push_back(std::move(line));
   if (lost.empty()) return {};
   std::string message = fmt::format("removing {} would lose work:", record.name);
   for (std::size_t i = 0; i < lost.size() && i < 20; ++i) message += "\n  " + lost[i];
@@ -62,6 +64,7 @@ Result<> Manager::remove_parts(const Record& record, const RemoveRequest& reques
       TRY_ASSIGN(const auto tip, repository->ref("refs/heads/" + record.name));
       if (tip) TRY(git::delete_branch(*repository, record.name, *tip));
     }
+    TRY(remove_fetched(record, *repository, progress));
   } else {
     TRY(sys::remove_tree(record.worktree));
   }

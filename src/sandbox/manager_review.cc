@@ -59,6 +59,12 @@ std::vector<std::string> Manager::left_inside(const Record& record, const git::R
 Result<json::object> Manager::review(const ReviewRequest& request, const ProgressSink& progress) {
   TRY_ASSIGN(Record record, find(request.where));
   const std::shared_lock awake(life_);
+  if (!request.branch.empty()) {
+    // It is here, and nothing of it is held.
+    TRY_ASSIGN(auto reply, findings(record, "", request.branch));
+    reply["held"] = json::array{};
+    return reply;
+  }
   if (!request.into.empty()) {
     TRY(bring_out(record, progress));
   } else if (is_up(record.id)) {

@@ -374,6 +374,69 @@ def review_and_merge(world):
 
 
 @check
+def other_branches_on_request(world):
+    """Branches that the agent makes besides its own come when they are asked for, beneath a prefix; nothing else moves; `rm` takes them away."""
+    worktree = world.sandbox("t1")
+    name = "branches"
+    world.run("new", name).ok("locki new")
+    world.sh(name, "git checkout -qb try/one && echo 1 > one.txt && git add one.txt && git commit -qm one && git checkout -qb two HEAD~1 && echo 2 > two.txt"
+                   " && git add two.txt && git commit -qm two && git branch 'bad;name' && git checkout -q " + name)
+    tips = world.sh(name, "git rev-parse try/one two").split()
+    world.sync(name)
+    prefix = f"refs/remotes/locki/{name}/"
+
+    def others():
+        return [line for line in world.git("for-each-ref").split("\n") if prefix not in line]
+
+    before = others()
+    listed = json.loads(world.run("fetch", name, "--list", "--json").ok("locki fetch --list").text)
+    equal(sorted(one["name"] for one in listed["branches"]), ["try/one", "two"], "the branches inside")
+    equal([one["name"] for one in listed["left_out"]], ["bad;name"], "what may not come")
+    equal(world.git("for-each-ref", prefix), "", "refs after listing")
+    ran = world.run("fetch", name).ok("locki fetch")
+    expect(f"locki/{name}/try/one" in ran.text and "own branch" in ran.errors, f"fetch says: {shortened(ran.text + ran.errors)}")
+    equal([world.git("rev-parse", f"locki/{name}/{one}") for one in ("try/one", "two")], tips, "the tips here")
+    equal(world.git("show", f"locki/{name}/two:two.txt"), "2", "a file of a fetched branch")
+    equal(others(), before, "refs outside of the prefix")
+    found = world.run("review", name, "--branch", "two")
+    equal(found.status, 0, f"the status of reviewing a harmless branch ({shortened(found.text + found.errors)})")
+
+    refused = world.run("rm", name)
+    equal(refused.status, 1, "the status of removing a sandbox whose fetched branches are nowhere else")
+    expect(f"locki/{name}/two" in refused.errors, f"rm says: {shortened(refused.errors)}")
+    world.git("branch", "kept-two", f"locki/{name}/two")
+    world.git("branch", "kept-one", f"locki/{name}/try/one")
+    ran = world.run("rm", name, "--delete-branch").ok("locki rm")
+    expect(tips[1] in ran.errors and f"locki/{name}/two is gone" in ran.errors, f"rm says: {shortened(ran.errors)}")
+    equal(world.git("for-each-ref", prefix), "", "refs after removing")
+    world.git("branch", "-D", "kept-one", "kept-two")
+    expect(worktree.exists(), "another sandbox's worktree")
+
+
+@check
+def long_history_is_shortened(world):
+    """Of a history beyond [git] max_history the newest part goes in; work on top of it comes out; the host's stays whole."""
+    world.sandbox("t1")
+    before = world.config_file.read_text()
+    world.config_file.write_text("[git]\nmax_history = 3\n" + before)
+    try:
+        tip = world.git("rev-parse", "main")
+        for number in range(8):
+            tip = world.git("commit-tree", "-p", tip, "-m", f"long {number}", "main^{tree}")
+        length = int(world.git("rev-list", "--count", tip))
+        made = world.run("new", "long", "--from", tip).ok("locki new")
+        expect("newest 3 commits" in made.errors, f"it does not say that the history was shortened: {shortened(made.errors)}")
+        equal(world.sh("long", "git log --format=%s").split("\n")[:-1], ["long 7", "long 6", "long 5", "long 4"], "git log inside")
+        work = world.sh("long", "echo w > w.txt && git add w.txt && git commit -qm work && git fsck --strict && git rev-parse HEAD").strip()
+        world.sync("long")
+        equal(world.git("rev-parse", "long"), work, "the commit on the host")
+        equal(int(world.git("rev-list", "--count", "long")), length + 1, "the commits of the branch on the host")
+        world.run("rm", "long", "--delete-branch", "--force").ok("locki rm")
+    finally:
+        world.config_file.write_text(before)
+
+
+@check
 def worker_is_confined(world):
     world.sandbox("t1")
     workers = world.workers()

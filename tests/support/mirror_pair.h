@@ -114,12 +114,14 @@ class MirrorPair {
                            .out = stream.b.get(),
                            .err = log.get()};
       far.environment["HOME"] = path("inside-home").string();
+      if (!far_fault.empty()) far.environment["LOCKI_FAULT"] = far_fault;
       endpoint_ = *sys::spawn(far);
     } else {
       far_ = std::move(stream.b);
     }
-    worker_ =
-        *sys::spawn(worker_spec(fs::path(LOCKI_MIRROR).parent_path(), stream.a.get(), control.a.get(), log.get()));
+    auto worker = worker_spec(fs::path(LOCKI_MIRROR).parent_path(), stream.a.get(), control.a.get(), log.get());
+    if (!fault.empty()) worker.environment["LOCKI_FAULT"] = fault;
+    worker_ = *sys::spawn(worker);
     control_ = std::move(control.b);
     in_.clear();
     StartSettings settings{.sandbox = "test",
@@ -161,6 +163,11 @@ class MirrorPair {
     EXPECT_TRUE(exit && *exit) << "the worker does not end";
     return exit && *exit ? **exit : sys::Exit{.status = -1};
   }
+  sys::Exit wait_endpoint() {
+    const auto exit = endpoint_.wait_for(seconds(120));
+    EXPECT_TRUE(exit && *exit) << "the endpoint does not end";
+    return exit && *exit ? **exit : sys::Exit{.status = -1};
+  }
   int far_fd() const { return far_.get(); }
   pid_t worker() const { return worker_.pid(); }
 
@@ -191,6 +198,19 @@ class MirrorPair {
     }
     return false;
   }
+  // Any request of the daemon's; its answer.
+  std::int64_t request(json::object line) {
+    line["id"] = ++last_id_;
+    say(line);
+    return last_id_;
+  }
+  std::optional<json::object> reply(std::int64_t id, seconds timeout = seconds(120)) {
+    const auto deadline = steady_clock::now() + timeout;
+    while (auto got = line(deadline - steady_clock::now())) {
+      if (json::int_or(*got, "reply") == id) return got;
+    }
+    return std::nullopt;
+  }
   // What is held now, by path.
   std::map<std::string, HeldFile> held() const {
     std::map<std::string, HeldFile> out;
@@ -220,6 +240,8 @@ class MirrorPair {
     return std::any_of(events.begin(), events.end(), [&](const Event& event) { return event.kind == kind; });
   }
 
+  // Where the next worker, or endpoint, is killed (sys/fault.h).
+  std::string fault, far_fault;
   std::vector<Event> events;
   std::string instance = "one";
   std::vector<std::string> hold, allow;  // the user's own patterns

@@ -8,6 +8,7 @@
 #include "cli/findings.h"
 #include "cli/names.h"
 #include "cli/text.h"
+#include "git/fetched_refs.h"
 
 namespace locki::cli {
 namespace {
@@ -63,8 +64,12 @@ Result<int> accept(Context& context, const std::string& name, const std::vector<
 
 Result<int> run(Context& context, const Arguments& arguments) {
   TRY_ASSIGN(const auto name, which_sandbox(context, arguments.value("NAME")));
+  if (arguments.flag("accept") && arguments.flag("branch")) return fail(ErrorKind::kUsage, "--accept is about files at the door, --branch about one that is here", "give one of them");
   if (arguments.flag("accept")) return accept(context, name, arguments.values("accept"));
-  TRY_ASSIGN(const auto reply, context.call("sandbox.review", {{"cwd", context.cwd}, {"name", name}}));
+  const auto branch = arguments.value("branch");
+  json::object asked{{"cwd", context.cwd}, {"name", name}};
+  if (!branch.empty()) asked["branch"] = branch;
+  TRY_ASSIGN(const auto reply, context.call("sandbox.review", std::move(asked)));
   TRY_ASSIGN(const auto held, json::get_array(reply, "held"));
   TRY_ASSIGN(const auto findings, json::get_array(reply, "findings"));
   const bool clean = held.empty() && findings.empty();
@@ -78,7 +83,7 @@ Result<int> run(Context& context, const Arguments& arguments) {
   }
   context.out(out);
   TRY_ASSIGN(const auto counts, count_findings(findings));
-  if (counts.all() > 0) context.note("On the branch and in the worktree: " + described(counts) + ". Look at them: locki diff " + printable(name));
+  if (counts.all() > 0) context.note("On the branch and in the worktree: " + described(counts) + ". Look at them: " + (branch.empty() ? "locki diff " + printable(name) : "git diff " + printable(name) + "..." + printable(git::fetched_short_name(name, branch))));
   if (!held.empty()) context.note(counted(static_cast<long long>(held.size()), "file") + " held at the door. Let in what you have looked at: locki review " + printable(name) + " --accept PATH");
   return kExitFound;
 }
@@ -94,7 +99,8 @@ Command review_command() {
                          "share/review and described in docs/review.md. Exit status 3 when something is found, 0 when it is clean.\n"
                          "Held files stay inside until you let them in; only what was shown is let in.",
           .positionals = {name_positional()},
-          .options = {{"--accept", "PATH", "let this file in (repeatable; * and ? stand for anything)", true}},
+          .options = {{"--accept", "PATH", "let this file in (repeatable; * and ? stand for anything)", true},
+                      {"--branch", "BRANCH", "look at one that locki fetch brought, instead of the sandbox's own"}},
           .examples = {{"locki review my-feature", "look"}, {"locki review my-feature --accept .vscode/tasks.json", "let it in"}},
           .json = true,
           .run = run};

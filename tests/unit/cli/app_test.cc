@@ -329,6 +329,43 @@ TEST(Sync, NamesWhatCouldNotBeCarried) {
   EXPECT_EQ(desk.run({"sync", "fix"}), 1);
 }
 
+TEST(Fetch, BringsWhatIsNamedAndSaysWhatStays) {
+  Desk desk;
+  desk.services.answer("sandbox.list", kSandboxes);
+  desk.services.answer("sandbox.fetch", R"({"branches":[{"name":"one","ref":"refs/remotes/locki/fix-login/one","oid":"0123456789abcdef0123456789abcdef01234567","was":"","state":"new"}],
+    "left_out":[{"name":"b\u001b[2Jad","why":"has a character"}],"more":3})");
+  ASSERT_EQ(desk.run({"fetch", "fix-login", "one", "two"}), 0) << desk.err;
+  const auto& asked = desk.services.call_of("sandbox.fetch")->params;
+  EXPECT_EQ(json::string_or(asked, "name"), "fix-login");
+  EXPECT_EQ(json::get_array(asked, "branches")->size(), 2u);
+  EXPECT_FALSE(json::bool_or(asked, "list"));
+  EXPECT_NE(desk.out.find("locki/fix-login/one"), std::string::npos) << desk.out;
+  EXPECT_NE(desk.out.find("0123456789ab "), std::string::npos) << desk.out;
+  EXPECT_NE(desk.err.find("stays inside: b"), std::string::npos) << desk.err;
+  EXPECT_NE(desk.err.find("3 branches more"), std::string::npos) << desk.err;
+  EXPECT_NE(desk.err.find("own branch"), std::string::npos) << desk.err;
+  EXPECT_EQ((desk.out + desk.err).find('\x1b'), std::string::npos);
+  ASSERT_EQ(desk.run({"fetch", "fix-login", "--json"}), 0);
+  EXPECT_TRUE(json::parse_object(desk.out).has_value()) << desk.out;
+  desk.services.calls.clear();
+  ASSERT_EQ(desk.run({"fetch", "fix-login", "-l"}), 0);
+  EXPECT_TRUE(json::bool_or(desk.services.call_of("sandbox.fetch")->params, "list"));
+  desk.services.answer("sandbox.fetch", R"({"branches":[],"left_out":[],"more":0})");
+  ASSERT_EQ(desk.run({"fetch", "fix-login"}), 0);
+  EXPECT_NE(desk.err.find("no branch in fix-login but its own"), std::string::npos) << desk.err;
+  desk.services.refuse("sandbox.fetch", Error(ErrorKind::kNotFound, "there is no branch 'x' inside"));
+  EXPECT_EQ(desk.run({"fetch", "fix-login", "x"}), 1);
+}
+
+TEST(Review, OfAFetchedBranch) {
+  Desk desk;
+  desk.services.answer("sandbox.list", kSandboxes);
+  desk.services.answer("sandbox.review", R"({"held":[],"findings":[],"changed":7})");
+  EXPECT_EQ(desk.run({"review", "fix-login", "--branch", "one"}), 0) << desk.err;
+  EXPECT_EQ(json::string_or(desk.services.call_of("sandbox.review")->params, "branch"), "one");
+  EXPECT_EQ(desk.run({"review", "fix-login", "--branch", "one", "--accept", "x"}), 2);
+}
+
 TEST(WhichSandbox, TheOneWeStandIn) {
   Desk desk;
   desk.services.answer("sandbox.list", kSandboxes);

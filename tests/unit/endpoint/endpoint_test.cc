@@ -124,7 +124,7 @@ class Host {
   std::optional<std::string> fetch_pack(const std::string& want, const std::vector<std::string>& haves) {
     const wire::Id id = ++id_;
     door_.expect_pack(id);
-    send(wire::GitFetch{id, want, haves});
+    send(wire::GitFetch{id, {want}, haves});
     return transfer(id);
   }
   wire::Done give_pack(const std::string& pack, const std::string& to, const std::string& from) {

@@ -19,10 +19,11 @@ std::vector<Message> samples() {
           Put{2, "p", Entry::directory(), std::nullopt},
           Remove{3, "p", file},
           Barrier{4},
-          GitFetch{5, std::string(40, 'a'), {std::string(40, 'b')}},
+          GitFetch{5, {std::string(40, 'a')}, {std::string(40, 'b'), std::string(64, 'c')}},
           GitPack{6, "n", ""},
           Note{"t"},
           Bye{"r"},
+          ListBranches{8},
           FarHello{1, "p"},
           Entries{9, true, true, false, {{"a", file}, {"b", std::nullopt}}},
           Content{1, 5},
@@ -31,7 +32,8 @@ std::vector<Message> samples() {
           BarrierDone{1, 2},
           Head{"main", std::string(40, 'c'), 4},
           Pack{1, std::string(40, 'd')},
-          Problem{"p"}};
+          Problem{"p"},
+          Branches{8, {{"a/b", std::string(40, 'd')}, {"c", std::string(64, 'e')}}, 3}};
 }
 
 TEST(Wire, EveryMessageComesBack) {

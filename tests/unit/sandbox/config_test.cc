@@ -18,6 +18,7 @@ TEST(Config, DefaultsFollowTheHost) {
 TEST(Config, ReadsEverythingItKnows) {
   const auto config = parse_config(R"(
 mirror = { include = [".env.test"] }
+git = { max_history = 500 }
 image = { mirror = "http://mirror.example/debian" }
 [vm]
 cpus = 2
@@ -44,6 +45,7 @@ ANTHROPIC_BASE_URL = "http://model.locki.internal"
   EXPECT_EQ(config->net.services.at("model.locki.internal"), "127.0.0.1:8080");
   EXPECT_EQ(config->agent_environment.at("claude").at("ANTHROPIC_BASE_URL"), "http://model.locki.internal");
   EXPECT_EQ(config->include, std::vector<std::string>{".env.test"});
+  EXPECT_EQ(config->max_history, 500u);
 }
 
 TEST(Config, EveryMistakeIsToldWithItsLine) {

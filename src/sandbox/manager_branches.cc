@@ -1,0 +1,66 @@
+// Manager: branches made inside besides the sandbox's own, brought out on request, and what becomes of them when it is removed.
+#include <fmt/format.h>
+
+#include "git/fetched_refs.h"
+#include "sandbox/manager.h"
+
+namespace locki::sandbox {
+
+namespace {
+
+constexpr std::chrono::minutes kFetchTime{35};  // a little longer than the worker gives it
+
+}  // namespace
+
+Result<json::object> Manager::fetch(const FetchRequest& request, const ProgressSink& progress) {
+  TRY_ASSIGN(Record record, find(request.where));
+  const std::shared_lock awake(life_);
+  {
+    TRY_ASSIGN(const auto held, hold(record));
+    TRY(bring_up(record, progress));
+  }
+  Phase phase(progress, "fetch", fmt::format("Fetching branches of {}", record.name));
+  json::array names;
+  for (const auto& name : request.branches) names.emplace_back(name);
+  TRY_ASSIGN(auto reply, mirrors_.ask(record.id, {{"request", "branches"}, {"list", request.list}, {"names", std::move(names)}}, kFetchTime));
+  TRY_ASSIGN(const auto branches, json::get_array(reply, "branches"));
+  TRY(json::get_array(reply, "left_out"));
+  if (!request.list) {
+    for (const auto& branch : branches) {
+      if (branch.is_object() && json::string_or(branch.get_object(), "state") != "same")
+        audit_.write("fetched", record, {{"branch", json::string_or(branch.get_object(), "name")}, {"version", json::string_or(branch.get_object(), "oid")}});
+    }
+  }
+  reply.erase("reply");
+  reply.erase("ok");
+  return reply;
+}
+
+Result<std::vector<std::string>> Manager::fetched_only(const RemoveRequest& request, const Record& record, const git::Repository& repository) const {
+  const std::string prefix = git::fetched_prefix(record.name);
+  TRY_ASSIGN(const auto refs, git::refs_beneath(repository, prefix));
+  std::vector<std::string> going{prefix + "*"};
+  if (request.delete_branch) going.push_back("refs/heads/" + record.name);
+  std::vector<std::string> lines;
+  for (const auto& [ref, oid] : refs) {
+    TRY_ASSIGN(const auto commits, git::commits_lost(repository, oid, going));
+    const std::string shown = git::fetched_short_name(record.name, printable(ref.substr(prefix.size())));
+    if (commits > 0) lines.push_back(fmt::format("fetched, and on no branch of yours: {0} ({1} {2}; git branch NAME {0} keeps it)", shown, commits, commits == 1 ? "commit" : "commits"));
+  }
+  return lines;
+}
+
+Result<> Manager::remove_fetched(const Record& record, const git::Repository& repository, const ProgressSink& progress) const {
+  const std::string prefix = git::fetched_prefix(record.name);
+  TRY_ASSIGN(const auto refs, git::refs_beneath(repository, prefix));
+  std::vector<git::RefMove> moves;
+  for (const auto& [ref, oid] : refs) moves.push_back({ref, "", oid});
+  TRY(context(git::move_refs(repository, moves, "locki: removed"), "while removing the branches that were fetched"));
+  for (const auto& [ref, oid] : refs) {
+    const std::string shown = git::fetched_short_name(record.name, printable(ref.substr(prefix.size())));
+    report(progress, {ProgressEvent::Kind::kNote, "remove", fmt::format("the fetched branch {} is gone (it was {})", shown, oid), std::nullopt});
+  }
+  return {};
+}
+
+}  // namespace locki::sandbox
