@@ -224,6 +224,8 @@ class Manager {
   // None is fine when no name was given.
   Result<std::optional<Record>> find_any(const Where& where) const;
   AskNotifier::Needs notifier_needs();
+  // What the files and the memory say by now holds, for the gate and for names inside.
+  Result<> apply_rules();
   Result<> change_rules(Scope scope, const Record* record, const gate::Rule& rule);
   // Records what the repository wishes for, and tells the user what of it is open.
   void note_wishes(const Record& record, const std::vector<gate::Rule>& wishes, const Config& config, const ProgressSink& progress);

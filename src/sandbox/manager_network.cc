@@ -42,14 +42,18 @@ Result<std::string> Manager::explain_network(const Where& where, const std::stri
   return gate::explain(policy, endpoint);
 }
 
+Result<> Manager::apply_rules() {
+  TRY_ASSIGN(const Config config, this->config());
+  TRY(machine_.egress().apply(config));
+  return machine_.publish_names();
+}
+
 Result<> Manager::change_rules(Scope scope, const Record* record, const gate::Rule& rule) {
   TRY(machine_.egress().rules().add(scope, record, rule));
   const json::object what{{"rule", rule.to_string()}, {"scope", to_string(scope)}};
   if (record != nullptr) audit_.write("network", *record, what);
   else audit_.write_for_all("network", what);
-  TRY_ASSIGN(const Config config, this->config());
-  TRY(machine_.egress().apply(config));
-  return machine_.publish_names();
+  return apply_rules();
 }
 
 Result<> Manager::change_network(const Where& where, bool allow, const std::string& target, Scope scope) {
@@ -67,8 +71,7 @@ Result<> Manager::set_network_mode(const Where& where, const std::string& mode) 
   }
   TRY(machine_.egress().rules().set_mode(record, wanted));
   audit_.write("network", record, {{"mode", mode.empty() ? "default" : mode}});
-  TRY_ASSIGN(const Config config, this->config());
-  return machine_.egress().apply(config);
+  return apply_rules();
 }
 
 void Manager::note_wishes(const Record& record, const std::vector<gate::Rule>& wishes, const Config& config, const ProgressSink& progress) {
@@ -116,8 +119,7 @@ Result<json::array> Manager::grant_wishes(const Where& where, const std::vector<
   if (granted.empty()) return names;
   TRY(machine_.egress().rules().grant(record, granted));
   for (const auto& wish : granted) audit_.write("network", record, {{"granted", wish.to_string()}, {"scope", to_string(Scope::kRepository)}});
-  TRY(machine_.egress().apply(config));
-  TRY(machine_.publish_names());
+  TRY(apply_rules());
   return names;
 }
 

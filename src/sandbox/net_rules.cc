@@ -137,6 +137,8 @@ Result<> NetRules::set_wishes(const Record& record, const std::vector<gate::Rule
   for (const auto& wish : wishes) text += wish.to_string() + "\n";
   const fs::path file = wishes_file(record);
   if (wishes.empty()) return sys::remove_tree(file);
+  // Each start of the sandbox comes by here; what is there already need not reach the disk again.
+  if (sys::read_file(file).value_or("") == text) return {};
   return sys::write_file(file, text, 0600);
 }
 

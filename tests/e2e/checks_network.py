@@ -136,6 +136,7 @@ class Greeter:
 @check
 def other_protocols_by_name(world):
     """Two databases on one port: the name that was looked up decides."""
+    world.sandbox("t1")
     one, two = Greeter("welcome to one"), Greeter("welcome to two")
     greeting = "python3 -c \"import socket; print(socket.create_connection(('{}.locki.internal', 5432), 20).recv(100).decode())\""
     try:

@@ -344,7 +344,7 @@ std::string machine_text() {
   return fmt::format("{} processors, Linux {}", std::thread::hardware_concurrency(), names.release);
 }
 
-// In the order in which they are measured: the last two want a machine that nobody uses.
+// In the order in which they are measured: once the session is over it stays so, for those that want a machine that nobody uses.
 struct Part {
   std::string name, what;
   bool in_session;  // the machine is kept awake
