@@ -20,7 +20,9 @@ std::string coloured(const std::string& severity, const term::Style& style) {
 std::string line_of(const json::object& finding, const term::Style& style) {
   std::string out = "    " + style.bold(printable(json::string_or(finding, "path"), 4000));
   if (const auto detail = json::string_or(finding, "detail"); !detail.empty()) out += "  " + printable(detail, 300);
-  if (json::string_or(finding, "where") == "worktree") out += style.dim("  (not committed)");
+  const std::string where = json::string_or(finding, "where");
+  if (where == "worktree") out += style.dim("  (not committed)");
+  if (where == "history") out += style.dim("  (only in the commit " + printable(json::string_or(finding, "commit").substr(0, 12), 12) + ", not at the tip)");
   return out + "\n";
 }
 

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <map>
 #include <set>
+#include <tuple>
 #include <unordered_set>
 
 #include "base/hash.h"
@@ -45,6 +46,8 @@ Result<Tree> look_at_tree(const git::Repository& repository, const git::ObjectId
   return tree;
 }
 
+bool has_content(std::uint32_t mode) { return mode == kModeFile || mode == kModeProgram || mode == kModeSymlink; }
+
 class Reviewer {
  public:
   Reviewer(const git::Repository& repository, const Rules& rules, const Limits& limits) : repository_(repository), rules_(rules), limits_(limits) {}
@@ -80,14 +83,40 @@ class Reviewer {
     return {};
   }
 
-  void judge_one(const Change& change, bool committed, Report& report) const {
+  std::vector<Judged> judge_one(const Change& change, Place place) const {
+    std::vector<Judged> findings;
     for (Finding& finding : judge(change, rules_, around_)) {
       Judged judged{std::move(finding)};
-      judged.committed = committed;
+      judged.place = place;
       judged.mode = change.after.mode;
       if (change.after.mode != 0 && !change.after.unread) judged.content = hash_of(change.after.content).to_hex();
-      report.findings.push_back(std::move(judged));
+      findings.push_back(std::move(judged));
     }
+    return findings;
+  }
+
+  // take(change, findings) of each.
+  template <typename Take>
+  Result<> judge_all(const std::vector<git::RawChange>& raw, Place place, Take take) const {
+    for (std::size_t start = 0; start < raw.size(); start += kAtOnce) {
+      const std::size_t end = std::min(raw.size(), start + kAtOnce);
+      std::vector<Change> changes(end - start);
+      std::vector<std::pair<Version*, git::ObjectId>> wanted;
+      for (std::size_t i = start; i < end; ++i) {
+        Change& change = changes[i - start];
+        change.path = raw[i].path;
+        change.before.mode = mode_of(raw[i].old_mode);
+        change.after.mode = mode_of(raw[i].new_mode);
+        if (has_content(change.before.mode)) wanted.emplace_back(&change.before, raw[i].old_id);
+        if (has_content(change.after.mode)) wanted.emplace_back(&change.after, raw[i].new_id);
+        // What a submodule points at is its content.
+        if (change.before.mode == kModeSubmodule) change.before.content = raw[i].old_id;
+        if (change.after.mode == kModeSubmodule) change.after.content = raw[i].new_id;
+      }
+      TRY(fill(wanted));
+      for (std::size_t i = start; i < end; ++i) take(raw[i], judge_one(changes[i - start], place));
+    }
+    return {};
   }
 
   Result<> too_many(std::size_t paths) const {
@@ -102,8 +131,6 @@ class Reviewer {
  private:
   Surroundings around_;
 };
-
-bool has_content(std::uint32_t mode) { return mode == kModeFile || mode == kModeProgram || mode == kModeSymlink; }
 
 // What is there on disk; mode 0 when nothing is.
 Version on_disk(const sys::Directory& root, const std::string& path, std::uint64_t limit) {
@@ -155,7 +182,60 @@ Result<std::vector<std::string>> untracked(const git::Repository& repository, co
   return paths;
 }
 
-std::string_view kind_key(const Judged& finding) { return finding.committed ? "branch" : "worktree"; }
+void append(std::vector<Judged>& all, std::vector<Judged> more) { all.insert(all.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end())); }
+
+constexpr std::pair<Place, std::string_view> kPlaces[] = {{Place::kBranch, "branch"}, {Place::kWorktree, "worktree"}, {Place::kHistory, "history"}};
+
+std::string_view name_of(Place place) {
+  return std::find_if(std::begin(kPlaces), std::end(kPlaces), [&](const auto& known) { return known.first == place; })->second;
+}
+
+// What one commit made of one path, compared with its first parent.
+struct Step {
+  git::ObjectId commit;
+  git::RawChange change;
+};
+
+Result<std::vector<Step>> steps(const git::Repository& repository, const std::vector<std::string>& commits) {
+  // The changes of each commit, behind its id.
+  TRY_ASSIGN(const std::string out, sys::run_ok(repository.common_command({"diff-tree", "--stdin", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", "--root", "--diff-merges=first-parent"}),
+                                                join(commits, "\n") + "\n", kRun));
+  std::vector<Step> steps;
+  std::string_view rest = out;
+  git::ObjectId commit;
+  while (!rest.empty()) {
+    if (rest.front() != ':') {
+      const std::size_t end = rest.find('\0');
+      commit = rest.substr(0, end);
+      if (end == std::string_view::npos || !git::is_object_id(commit)) return fail(ErrorKind::kProtocol, "git diff-tree answered something unexpected");
+      rest.remove_prefix(end + 1);
+      continue;
+    }
+    // ":modes ids status\0path\0": a path may hold anything but NUL.
+    const std::size_t fields = rest.find('\0');
+    const std::size_t path = fields == std::string_view::npos ? fields : rest.find('\0', fields + 1);
+    if (path == std::string_view::npos || commit.empty()) return fail(ErrorKind::kProtocol, "git diff-tree answered something unexpected");
+    TRY_ASSIGN(auto one, git::parse_raw_changes(rest.substr(0, path + 1)));
+    for (git::RawChange& change : one) steps.push_back({commit, std::move(change)});
+    rest.remove_prefix(path + 1);
+  }
+  return steps;
+}
+
+struct Blob {
+  std::string mode = "000000";
+  git::ObjectId id;
+};
+
+// What `commit` has at these paths; absent ones are left out.
+Result<std::map<std::string, Blob>> blobs_at(const git::Repository& repository, const git::ObjectId& commit, const std::set<std::string>& paths) {
+  TRY_ASSIGN(const std::string out, sys::run_ok(repository.common_command({"ls-tree", "-r", "-z", "--full-tree", commit}), {}, kRun));
+  TRY_ASSIGN(auto entries, git::parse_tree_listing(out));
+  std::map<std::string, Blob> found;
+  for (git::TreeEntry& entry : entries)
+    if (paths.contains(entry.path)) found[entry.path] = {std::move(entry.mode), std::move(entry.id)};
+  return found;
+}
 
 }  // namespace
 
@@ -167,24 +247,57 @@ Result<Report> review_commits(const git::Repository& repository, const git::Obje
   Report report{.changed = raw.size()};
   if (raw.empty()) return report;
   TRY(reviewer.surround({base, tip}));
-  for (std::size_t start = 0; start < raw.size(); start += kAtOnce) {
-    const std::size_t end = std::min(raw.size(), start + kAtOnce);
-    std::vector<Change> changes(end - start);
-    std::vector<std::pair<Version*, git::ObjectId>> wanted;
-    for (std::size_t i = start; i < end; ++i) {
-      Change& change = changes[i - start];
-      change.path = raw[i].path;
-      change.before.mode = mode_of(raw[i].old_mode);
-      change.after.mode = mode_of(raw[i].new_mode);
-      if (has_content(change.before.mode)) wanted.emplace_back(&change.before, raw[i].old_id);
-      if (has_content(change.after.mode)) wanted.emplace_back(&change.after, raw[i].new_id);
-      // What a submodule points at is its content.
-      if (change.before.mode == kModeSubmodule) change.before.content = raw[i].old_id;
-      if (change.after.mode == kModeSubmodule) change.after.content = raw[i].new_id;
-    }
-    TRY(reviewer.fill(wanted));
-    for (const Change& change : changes) reviewer.judge_one(change, true, report);
+  TRY(reviewer.judge_all(raw, Place::kBranch, [&](const git::RawChange&, std::vector<Judged> findings) { append(report.findings, std::move(findings)); }));
+  return report;
+}
+
+Result<Report> review_history(const git::Repository& repository, const git::ObjectId& base, const git::ObjectId& tip, const Report& at_tip, const Rules& rules, const Limits& limits) {
+  TRY_ASSIGN(const std::string listed, sys::run_ok(repository.common_command({"rev-list", "--topo-order", base + ".." + tip}), {}, kRun));
+  std::vector<std::string> commits = split_lines(listed);
+  Report report;
+  if (commits.size() < 2) return report;
+  if (commits.size() > limits.commits) {
+    report.skipped = commits.size() - limits.commits;
+    commits.resize(limits.commits);
   }
+  TRY_ASSIGN(auto made, steps(repository, commits));
+  std::set<std::string> paths;
+  for (const Step& step : made) paths.insert(step.change.path);
+  TRY_ASSIGN(const auto before, blobs_at(repository, base, paths));
+  TRY_ASSIGN(const auto after, blobs_at(repository, tip, paths));
+  // Each version once, at the newest commit that has it; not those that the base or the tip has, and nothing that is gone: the tip's review says so.
+  std::set<std::tuple<std::string, std::string, git::ObjectId>> seen;
+  std::vector<git::RawChange> versions;
+  std::map<std::pair<std::string, git::ObjectId>, git::ObjectId> commit_of;
+  for (Step& step : made) {
+    git::RawChange& change = step.change;
+    if (mode_of(change.new_mode) == 0 || !seen.insert({change.path, change.new_mode, change.new_id}).second) continue;
+    const auto is_there = [&](const auto& blobs) {
+      const auto at = blobs.find(change.path);
+      return at != blobs.end() && at->second.id == change.new_id && at->second.mode == change.new_mode;
+    };
+    if (is_there(before) || is_there(after)) continue;
+    const auto old = before.find(change.path);
+    const Blob was = old == before.end() ? Blob{} : old->second;
+    change.old_mode = was.mode;
+    change.old_id = was.id;
+    versions.push_back(std::move(change));
+    commit_of.try_emplace({versions.back().path, versions.back().new_id}, step.commit);
+  }
+  if (versions.empty()) return report;
+  Reviewer reviewer(repository, rules, limits);
+  TRY(reviewer.too_many(versions.size()));
+  TRY(reviewer.surround({base, tip}));
+  std::set<std::pair<std::string, std::string>> known;
+  for (const Judged& finding : at_tip.findings) known.emplace(finding.path, finding.rule);
+  TRY(reviewer.judge_all(versions, Place::kHistory, [&](const git::RawChange& version, std::vector<Judged> findings) {
+    for (Judged& finding : findings) {
+      if (!known.emplace(finding.path, finding.rule).second) continue;
+      finding.commit = commit_of.at({version.path, version.new_id});
+      finding.severity = std::min(finding.severity, Severity::kMedium);
+      report.findings.push_back(std::move(finding));
+    }
+  }));
   return report;
 }
 
@@ -215,7 +328,7 @@ Result<Report> review_worktree(const git::Repository& repository, const git::Obj
     std::vector<std::pair<Version*, git::ObjectId>> wanted;
     for (const auto& [index, id] : old_ids) wanted.emplace_back(&changes[index].before, id);
     TRY(reviewer.fill(wanted));
-    for (const Change& change : changes) reviewer.judge_one(change, false, report);
+    for (const Change& change : changes) append(report.findings, reviewer.judge_one(change, Place::kWorktree));
     changes.clear();
     old_ids.clear();
     return {};
@@ -236,10 +349,11 @@ Report merged(std::vector<Report> reports) {
   std::map<std::tuple<std::string, std::string, std::string>, Judged> found;
   for (Report& report : reports) {
     all.changed += report.changed;
+    all.skipped = std::max(all.skipped, report.skipped);
     for (Judged& finding : report.findings) {
       // The same content found twice is one finding, and it counts as the branch's.
       auto [at, is_new] = found.try_emplace({finding.path, finding.rule, finding.content}, finding);
-      if (!is_new && finding.committed && !at->second.committed) at->second = std::move(finding);
+      if (!is_new && finding.place == Place::kBranch) at->second = std::move(finding);
     }
   }
   for (auto& [key, finding] : found) all.findings.push_back(std::move(finding));
@@ -251,7 +365,8 @@ json::object to_json(const Judged& finding) {
   // JSON is UTF-8; a path need not be.
   const auto text = [](const std::string& bytes) { return is_utf8(bytes) ? bytes : printable(bytes, 8000); };
   return {{"path", text(finding.path)}, {"rule", finding.rule},         {"severity", to_string(finding.severity)}, {"why", finding.why},
-          {"detail", text(finding.detail)}, {"where", kind_key(finding)}, {"mode", finding.mode},                    {"content", finding.content}};
+          {"detail", text(finding.detail)}, {"where", name_of(finding.place)}, {"mode", finding.mode},             {"content", finding.content},
+          {"commit", finding.commit}};
 }
 
 Result<Judged> judged_from_json(const json::object& o) {
@@ -265,9 +380,12 @@ Result<Judged> judged_from_json(const json::object& o) {
   TRY_ASSIGN(const std::int64_t mode, json::get_int(o, "mode"));
   TRY_ASSIGN(finding.content, json::get_string(o, "content"));
   if (severity != "high" && severity != "medium" && severity != "low") return fail(ErrorKind::kProtocol, "a finding has no severity");
-  if ((where != "branch" && where != "worktree") || mode < 0 || mode > 0777777) return fail(ErrorKind::kProtocol, "a finding is broken");
+  TRY_ASSIGN(finding.commit, json::get_string(o, "commit"));
+  const auto place = std::find_if(std::begin(kPlaces), std::end(kPlaces), [&](const auto& known) { return known.second == where; });
+  const bool has_commit = git::is_object_id(finding.commit);
+  if (place == std::end(kPlaces) || has_commit != (place->first == Place::kHistory) || (!has_commit && !finding.commit.empty()) || mode < 0 || mode > 0777777) return fail(ErrorKind::kProtocol, "a finding is broken");
   finding.severity = severity == "high" ? Severity::kHigh : severity == "medium" ? Severity::kMedium : Severity::kLow;
-  finding.committed = where == "branch";
+  finding.place = place->first;
   finding.mode = static_cast<std::uint32_t>(mode);
   return finding;
 }

@@ -75,15 +75,17 @@ Result<Request> request_from_json(const json::object& o) {
 json::object to_json(const Report& report) {
   json::array findings;
   for (const Judged& finding : report.findings) findings.push_back(to_json(finding));
-  return {{"findings", std::move(findings)}, {"changed", report.changed}};
+  return {{"findings", std::move(findings)}, {"changed", report.changed}, {"skipped", report.skipped}};
 }
 
 Result<Report> report_from_json(const json::object& o) {
   Report report;
   TRY_ASSIGN(const json::array findings, json::get_array(o, "findings"));
   TRY_ASSIGN(const std::int64_t changed, json::get_int(o, "changed"));
-  if (findings.size() > kMaxFindings || changed < 0) return fail(ErrorKind::kProtocol, "the report is broken");
+  TRY_ASSIGN(const std::int64_t skipped, json::get_int(o, "skipped"));
+  if (findings.size() > kMaxFindings || changed < 0 || skipped < 0) return fail(ErrorKind::kProtocol, "the report is broken");
   report.changed = static_cast<std::size_t>(changed);
+  report.skipped = static_cast<std::size_t>(skipped);
   for (const json::value& value : findings) {
     if (!value.is_object()) return fail(ErrorKind::kProtocol, "a finding is no object");
     TRY_ASSIGN(Judged finding, judged_from_json(value.get_object()));
@@ -110,7 +112,9 @@ Result<Report> answer(const Request& request) {
   TRY(context(confine(repository), "while confining the reader"));
   std::vector<Report> reports;
   for (const git::ObjectId& base : request.bases) {
-    TRY_ASSIGN(reports.emplace_back(), review_commits(repository, base, request.tip, rules));
+    TRY_ASSIGN(Report at_tip, review_commits(repository, base, request.tip, rules));
+    TRY_ASSIGN(reports.emplace_back(), review_history(repository, base, request.tip, at_tip, rules));
+    reports.push_back(std::move(at_tip));
     if (!request.uncommitted) continue;
     TRY_ASSIGN(reports.emplace_back(), review_worktree(repository, base, request.known, rules));
   }

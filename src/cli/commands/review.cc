@@ -73,6 +73,7 @@ Result<int> run(Context& context, const Arguments& arguments) {
   TRY_ASSIGN(const auto held, json::get_array(reply, "held"));
   TRY_ASSIGN(const auto findings, json::get_array(reply, "findings"));
   const bool clean = held.empty() && findings.empty();
+  if (const auto skipped = json::int_or(reply, "skipped"); skipped > 0) context.note("Of the commits before the tip, " + counted(skipped, "older one") + " were not looked at one by one.");
   if (context.globals.json) return context.out_json(together(held, findings)), clean ? 0 : kExitFound;
   if (clean) return context.note("Nothing of " + printable(name) + " runs or steers anything on your machine, as far as the rules know (" + counted(json::int_or(reply, "changed"), "changed file") + ")."), 0;
   TRY_ASSIGN(std::string out, shown_findings(findings, context.out_style()));

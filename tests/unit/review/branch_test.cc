@@ -32,7 +32,7 @@ class ReviewBranch : public ::testing::Test {
     EXPECT_TRUE(report) << (report ? "" : report.error().describe());
     V out;
     if (report)
-      for (const Judged& finding : report->findings) out.push_back(std::string(to_string(finding.severity)) + " " + finding.rule + " " + finding.path + (finding.committed ? "" : " (not committed)"));
+      for (const Judged& finding : report->findings) out.push_back(std::string(to_string(finding.severity)) + " " + finding.rule + " " + finding.path + (finding.place == Place::kBranch ? "" : finding.place == Place::kWorktree ? " (not committed)" : " (" + finding.commit + ")"));
     return out;
   }
 
@@ -82,6 +82,54 @@ TEST_F(ReviewBranch, SeveralBasesCountTogether) {
   auto both = request(base_);
   both.bases.push_back(middle);
   EXPECT_EQ(found(both), (V{"medium build Makefile", "medium build x.mk"}));
+}
+
+TEST_F(ReviewBranch, WhatOnlyAnEarlierCommitHad) {
+  repo_.write("src/a.c", "int a;\n");
+  repo_.write("kept.mk", "all:\n");
+  repo_.commit_all("start");
+  const auto base = repo_.git({"rev-parse", "HEAD"});
+  repo_.write(".vscode/tasks.json", "{}\n");
+  repo_.write("odd\nname/Makefile", "one:\n");
+  repo_.write("kept.mk", "all: changed\n");
+  repo_.write("x.mk", "one:\n");
+  repo_.commit_all("one");
+  repo_.write("x.mk", "two:\n");
+  const auto second = repo_.commit_all("two");
+  repo_.write("odd\nname/Makefile", "two:\n");
+  const auto third = repo_.commit_all("three");
+  fs::remove_all(repo_.path() / ".vscode");
+  fs::remove_all(repo_.path() / "odd\nname");
+  fs::remove(repo_.path() / "x.mk");
+  repo_.write("kept.mk", "all:\n");  // as it was: nothing
+  repo_.commit_all("four");
+  const auto first = repo_.git({"rev-parse", "HEAD~3"});
+  auto list = found(request(base));
+  std::sort(list.begin(), list.end());
+  EXPECT_EQ(list, (V{"medium build kept.mk (" + first + ")", "medium build odd\nname/Makefile (" + third + ")", "medium build x.mk (" + second + ")", "medium held .vscode/tasks.json (" + first + ")", "medium name odd\nname/Makefile (" + third + ")"}));
+  // What the tip has is said once.
+  repo_.write("x.mk", "three:\n");
+  repo_.commit_all("five");
+  list = found(request(base));
+  EXPECT_EQ(std::count_if(list.begin(), list.end(), [](const std::string& line) { return line.find("x.mk") != std::string::npos; }), 1);
+}
+
+TEST_F(ReviewBranch, MergesAndTooManyCommits) {
+  repo_.git({"checkout", "-q", "-b", "side"});
+  repo_.write("Makefile", "side:\n");
+  const auto side = repo_.commit_all("side");
+  repo_.git({"checkout", "-q", "-"});
+  repo_.write("a", "a\n");
+  repo_.commit_all("main");
+  repo_.git({"merge", "-q", "--no-edit", "-s", "ours", "side"});
+  EXPECT_EQ(found(request(base_)), V{"medium build Makefile (" + side + ")"});
+  const auto repository = git::Repository::discover(repo_.program(), repo_.path());
+  ASSERT_TRUE(repository);
+  const auto rules = rules_of(request(base_));
+  ASSERT_TRUE(rules);
+  const auto report = review_history(*repository, base_, request(base_).tip, {}, *rules, {.commits = 1});
+  ASSERT_TRUE(report) << report.error().describe();
+  EXPECT_EQ(report->skipped, 2u);
 }
 
 TEST_F(ReviewBranch, TheUsersConfigurationWidensAndNarrows) {
@@ -142,17 +190,19 @@ TEST_F(ReviewBranch, TreesThatNoWorktreeCanHold) {
 
 TEST(Merged, OneFindingForOneContent) {
   Report branch, worktree;
-  branch.findings = {{{"a", "build", Severity::kMedium, "why", "new"}, true, kModeFile, "11"}};
-  worktree.findings = {{{"a", "build", Severity::kMedium, "why", "new"}, false, kModeFile, "11"}, {{"a", "held", Severity::kHigh, "why", ""}, false, kModeFile, "22"}};
+  branch.findings = {{{"a", "build", Severity::kMedium, "why", "new"}, Place::kBranch, {}, kModeFile, "11"}};
+  worktree.findings = {{{"a", "build", Severity::kMedium, "why", "new"}, Place::kWorktree, {}, kModeFile, "11"}, {{"a", "held", Severity::kHigh, "why", ""}, Place::kWorktree, {}, kModeFile, "22"}};
   const Report all = merged({worktree, branch});
   ASSERT_EQ(all.findings.size(), 2u);
   EXPECT_EQ(all.findings[0].rule, "held");
-  EXPECT_TRUE(all.findings[1].committed);
+  EXPECT_EQ(all.findings[1].place, Place::kBranch);
 }
 
 TEST(Answer, ABrokenOneIsAnError) {
-  for (const char* text : {"{}", R"({"findings":[1],"changed":0})", R"({"findings":[{"path":"a"}],"changed":0})", R"({"findings":[],"changed":-1})",
-                           R"({"findings":[{"path":"a","rule":"r","severity":"worst","why":"","detail":"","where":"branch","mode":0,"content":""}],"changed":0})"})
+  for (const char* text : {"{}", R"({"findings":[1],"changed":0,"skipped":0})", R"({"findings":[{"path":"a"}],"changed":0,"skipped":0})", R"({"findings":[],"changed":-1,"skipped":0})", R"({"findings":[],"changed":0,"skipped":-1})",
+                           R"({"findings":[{"path":"a","rule":"r","severity":"low","why":"","detail":"","where":"history","mode":0,"content":"","commit":""}],"changed":0,"skipped":0})",
+                           R"({"findings":[{"path":"a","rule":"r","severity":"low","why":"","detail":"","where":"branch","mode":0,"content":"","commit":"x"}],"changed":0,"skipped":0})",
+                           R"({"findings":[{"path":"a","rule":"r","severity":"worst","why":"","detail":"","where":"branch","mode":0,"content":"","commit":""}],"changed":0,"skipped":0})"})
     EXPECT_FALSE(report_from_json(*json::parse_object(text))) << text;
 }
 

@@ -23,7 +23,7 @@ TEST(Mutation, Contents) {
 TEST(Mutation, ReportsAndListings) {
   const std::string id(40, 'a');
   hammer({":100644 100755 " + id + " " + id + " M\0a/b\0"s, "120000 blob " + id + "\tlink\0"s, id + " blob 3\nabc\n"s,
-          json::serialize(to_json(Judged{{"a", "held", Severity::kHigh, "why", "detail"}, true, kModeFile, std::string(64, '0')}))},
+          json::serialize(to_json(Judged{{"a", "held", Severity::kHigh, "why", "detail"}, Place::kBranch, {}, kModeFile, std::string(64, '0')}))},
          testing::report_target);
 }
 
