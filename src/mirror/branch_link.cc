@@ -34,12 +34,13 @@ BranchLink::BranchLink(git::Repository repository, const StartSettings& settings
 void BranchLink::begin(const json::object& line) {
   const std::int64_t id = json::int_or(line, "id");
   if (request_) return context_.refuse(id, Error(ErrorKind::kUnavailable, "branches of this sandbox are being fetched already"));
+  const bool list = json::bool_or(line, "list");
   // What git fetch --prune would do to them is not ours to repair.
-  if (const auto remote = repository_.config("remote.locki.url"); !remote || !remote->empty())
+  if (const auto remote = repository_.config("remote.locki.url"); !list && (!remote || !remote->empty()))
     return context_.refuse(id, Error(ErrorKind::kConflict, "the repository has a remote called locki, whose branches would be where these go: git remote rename locki"));
-  Request& request = request_.emplace();
+  Request& request = request_.emplace(Request{});
   request.id = id;
-  request.list = json::bool_or(line, "list");
+  request.list = list;
   request.begun = request.heard = Clock::now();
   if (const json::array* names = json::array_or_null(line, "names")) {
     for (const json::value& name : *names) {
@@ -51,8 +52,8 @@ void BranchLink::begin(const json::object& line) {
   context_.stream->send(wire::ListBranches{waiting_for_});
 }
 
-void BranchLink::leave_out(std::string_view name, std::string_view why) {
-  request_->left_out.push_back(json::object{{"name", printable(name, 300)}, {"why", why}});
+void BranchLink::leave_out(std::string_view name, const git::ObjectId& oid, std::string_view why) {
+  request_->left_out.push_back(json::object{{"name", printable(name, 300)}, {"oid", oid}, {"why", why}});
 }
 
 void BranchLink::branches(const wire::Branches& message) {
@@ -95,7 +96,7 @@ Result<> BranchLink::choose(const wire::Branches& message) {
   for (const auto& [name, oid] : listed) {
     if (!request.names.empty() && !request.names.contains(name)) continue;
     if (const auto why = bad.find(name); why != bad.end()) {
-      leave_out(name, why->second);
+      leave_out(name, oid, why->second);
       continue;
     }
     const auto there = here.find(prefix_ + name);

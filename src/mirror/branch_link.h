@@ -67,7 +67,7 @@ class BranchLink {
   Result<> accept();
   void answer();
   void end(const Error& error);
-  void leave_out(std::string_view name, std::string_view why);
+  void leave_out(std::string_view name, const git::ObjectId& oid, std::string_view why);
 
   git::Repository repository_;
   std::string branch_, prefix_;

@@ -188,6 +188,10 @@ class Manager {
   Result<json::object> findings(const Record& record, const std::string& into, const std::string& branch = "") const;
   // (manager_branches.cc)
   // Of each fetched branch whose commits nothing else would keep, a line.
+  // What the record says of branches that were made inside is from now. They need its mirror.
+  Result<> note_other_branches(Record& record);
+  // Of those: each whose commits would be nowhere, in words.
+  Result<std::vector<std::string>> branches_inside_only(const RemoveRequest& request, const Record& record, const git::Repository& repository) const;
   Result<std::vector<std::string>> fetched_only(const RemoveRequest& request, const Record& record, const git::Repository& repository) const;
   Result<> remove_fetched(const Record& record, const git::Repository& repository, const ProgressSink& progress) const;
   // What only the sandbox has because the door did not let it out, a line each.

@@ -9,6 +9,14 @@ namespace locki::sandbox {
 namespace {
 
 constexpr std::chrono::minutes kFetchTime{35};  // a little longer than the worker gives it
+constexpr std::chrono::seconds kListTime{70};   // the same
+
+// The refs that go with a sandbox, as patterns.
+std::vector<std::string> going_with(const Record& record, bool delete_branch) {
+  std::vector<std::string> going{git::fetched_prefix(record.name) + "*"};
+  if (delete_branch) going.push_back("refs/heads/" + record.name);
+  return going;
+}
 
 }  // namespace
 
@@ -36,11 +44,39 @@ Result<json::object> Manager::fetch(const FetchRequest& request, const ProgressS
   return reply;
 }
 
+Result<> Manager::note_other_branches(Record& record) {
+  TRY_ASSIGN(const auto reply, mirrors_.ask(record.id, {{"request", "branches"}, {"list", true}}, kListTime));
+  std::map<std::string, std::string> found;
+  for (const char* list : {"branches", "left_out"}) {
+    TRY_ASSIGN(const auto branches, json::get_array(reply, list));
+    for (const auto& branch : branches) {
+      if (branch.is_object()) found[json::string_or(branch.get_object(), "name")] = json::string_or(branch.get_object(), "oid");
+    }
+  }
+  record.other_branches = std::move(found);
+  return {};
+}
+
+Result<std::vector<std::string>> Manager::branches_inside_only(const RemoveRequest& request, const Record& record, const git::Repository& repository) const {
+  const std::string prefix = git::fetched_prefix(record.name);
+  TRY_ASSIGN(const auto fetched, git::refs_beneath(repository, prefix));
+  std::vector<std::string> lines;
+  for (const auto& [name, tip] : record.other_branches) {
+    if (const auto here = fetched.find(prefix + name); here != fetched.end() && here->second == tip) continue;  // fetched_only() speaks of it
+    // A commit that is not here, or that nothing here reaches once the sandbox is gone.
+    if (git::is_object_id(tip) && repository.resolve(tip)) {
+      const auto commits = git::commits_lost(repository, tip, going_with(record, request.delete_branch), 1);
+      if (commits && *commits == 0) continue;
+    }
+    lines.push_back(fmt::format("a branch inside: {0} (locki fetch {1} brings it here)", printable(name), record.name));
+  }
+  return lines;
+}
+
 Result<std::vector<std::string>> Manager::fetched_only(const RemoveRequest& request, const Record& record, const git::Repository& repository) const {
   const std::string prefix = git::fetched_prefix(record.name);
   TRY_ASSIGN(const auto refs, git::refs_beneath(repository, prefix));
-  std::vector<std::string> going{prefix + "*"};
-  if (request.delete_branch) going.push_back("refs/heads/" + record.name);
+  const auto going = going_with(record, request.delete_branch);
   std::vector<std::string> lines;
   for (const auto& [ref, oid] : refs) {
     TRY_ASSIGN(const auto commits, git::commits_lost(repository, oid, going));

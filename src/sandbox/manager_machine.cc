@@ -50,7 +50,7 @@ Result<> Manager::settle(Record& record, std::chrono::milliseconds patience) {
   const auto tip = repository ? repository->ref("refs/heads/" + record.name).value_or(std::nullopt) : std::nullopt;
   record.rested_tip = tip.value_or("");
   const auto synced = mirrors_.sync(record.id, patience);
-  record.settled = synced && all_came_out(*synced);
+  record.settled = synced && all_came_out(*synced) && note_other_branches(record);
   if (!synced) return fail(synced.error());
   return {};
 }
@@ -196,8 +196,8 @@ Result<json::array> Manager::doctor() {
     add(name, free && *free >= least, free ? human_bytes(*free) + " free" : free.error().describe(), "free some space in " + path.native());
   }
   const int landlock = sys::landlock_version();
-  add("confinement of the mirror", landlock >= sys::kLeastLandlock, landlock > 0 ? fmt::format("Landlock version {}", landlock) : "this kernel has no Landlock, or it is switched off",
-      "a kernel of 5.19 or newer, with landlock among lsm= of its command line; until then a system call filter alone holds the mirror's worker");
+  add("confinement of what reads a sandbox's files", landlock >= sys::kLeastLandlock, landlock > 0 ? fmt::format("Landlock version {}", landlock) : "this kernel has no Landlock, or it is switched off",
+      "a kernel of 5.19 or newer, with landlock among lsm= of its command line; until then a system call filter alone holds the mirror's worker and the review's reader");
   if (auto status = machine_status()) {
     const std::string state = json::string_or(*status, "state");
     const std::string problem = json::string_or(*status, "problem");

@@ -25,6 +25,7 @@ Result<> Manager::refuse_to_lose_work(const RemoveRequest& request, Record& reco
                   "remove it with --force if it may be lost");
     }
     reply = std::move(*synced);
+    TRY(context(note_other_branches(record), fmt::format("while asking which branches {} has", record.name)));
   }
   TRY_ASSIGN(const auto repository, git::Repository::discover(git_, record.worktree));
   std::vector<std::string> lost;
@@ -39,6 +40,8 @@ Result<> Manager::refuse_to_lose_work(const RemoveRequest& request, Record& reco
   }
   TRY_ASSIGN(auto fetched, fetched_only(request, record, repository));
   for (auto& line : fetched) lost.push_back(std::move(line));
+  TRY_ASSIGN(auto inside, branches_inside_only(request, record, repository));
+  for (auto& line : inside) lost.push_back(std::move(line));
   if (lost.empty()) return {};
   std::string message = fmt::format("removing {} would lose work:", record.name);
   for (std::size_t i = 0; i < lost.size() && i < 20; ++i) message += "\n  " + lost[i];

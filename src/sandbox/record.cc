@@ -36,6 +36,8 @@ Result<> check_name(std::string_view name) {
 json::object to_json(const Record& record) {
   json::array agents;
   for (const auto& agent : record.agents) agents.emplace_back(agent);
+  json::object branches;
+  for (const auto& [name, tip] : record.other_branches) branches[name] = tip;
   return {{"version", Record::kVersion},
           {"id", record.id},
           {"name", record.name},
@@ -52,6 +54,7 @@ json::object to_json(const Record& record) {
           {"settled", record.settled},
           {"rested", record.rested},
           {"rested_tip", record.rested_tip},
+          {"other_branches", std::move(branches)},
           {"made_branch", record.made_branch},
           {"upstream_of", record.upstream_of}};
 }
@@ -81,6 +84,11 @@ Result<Record> record_from_json(const json::object& o) {
   TRY_ASSIGN(record.settled, json::get_bool(o, "settled"));
   record.rested = json::int_or(o, "rested");
   record.rested_tip = json::string_or(o, "rested_tip");
+  if (const auto* branches = json::object_or_null(o, "other_branches")) {
+    for (const auto& [name, tip] : *branches) {
+      if (tip.is_string()) record.other_branches.emplace(name, tip.get_string());
+    }
+  }
   TRY_ASSIGN(record.made_branch, json::get_bool(o, "made_branch"));
   record.upstream_of = json::string_or(o, "upstream_of");
   TRY(check_name(record.name));

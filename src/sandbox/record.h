@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -38,6 +39,7 @@ struct Record {
   bool settled = false;        // nothing inside that is not here: set when it was stopped in good order
   std::int64_t rested = 0;     // when it was settled (rest_mark.h), with the branch at rested_tip; 0: never
   std::string rested_tip;
+  std::map<std::string, std::string> other_branches;  // made inside, when it was settled: name, for people -> tip
   bool made_branch = false;    // the branch is ours: it did not exist before
   std::string upstream_of;     // the branch that was checked out when it began; for remove --merged
 };

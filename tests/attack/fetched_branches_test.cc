@@ -124,6 +124,7 @@ TEST_F(FetchedBranches, ARemoteOfThatNameStopsIt) {
   branch_inside("one", "1");
   pair_.git(pair_.path("repo"), {"config", "remote.locki.url", "/nowhere"});
   EXPECT_NE(error_of(ask(branches())).find("remote called locki"), std::string::npos);
+  EXPECT_EQ(states_of(ask(branches({}, true))), (std::map<std::string, std::string>{{"one", "new"}})) << "to look is no harm";
   EXPECT_EQ(here(""), "");
 }
 

@@ -393,6 +393,12 @@ def other_branches_on_request(world):
     equal(sorted(one["name"] for one in listed["branches"]), ["try/one", "two"], "the branches inside")
     equal([one["name"] for one in listed["left_out"]], ["bad;name"], "what may not come")
     equal(world.git("for-each-ref", prefix), "", "refs after listing")
+    for step in ("running", "stopped"):
+        refused = world.run("rm", name)
+        equal(refused.status, 1, f"the status of removing a {step} sandbox with branches that are only inside")
+        expect("a branch inside: two" in refused.errors and "bad;name" in refused.errors, f"rm says: {shortened(refused.errors)}")
+        if step == "running":
+            world.run("stop", name).ok("locki stop")
     ran = world.run("fetch", name).ok("locki fetch")
     expect(f"locki/{name}/try/one" in ran.text and "own branch" in ran.errors, f"fetch says: {shortened(ran.text + ran.errors)}")
     equal([world.git("rev-parse", f"locki/{name}/{one}") for one in ("try/one", "two")], tips, "the tips here")
@@ -446,4 +452,4 @@ def worker_is_confined(world):
         equal(status["Seccomp"].strip(), "2", "the worker's system call filter")
         equal(status["NoNewPrivs"].strip(), "1", "the worker's no_new_privs")
     doctor = json.loads(world.run("doctor", "--json").out)
-    expect(any(line["name"] == "confinement of the mirror" for line in doctor), "doctor says nothing of the mirror's confinement")
+    expect(any(line["name"] == "confinement of what reads a sandbox's files" for line in doctor), "doctor says nothing of the mirror's confinement")

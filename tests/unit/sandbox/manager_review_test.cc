@@ -133,5 +133,31 @@ TEST_F(ManagerReview, RemoveMergedTakesWhatIsMergedAndNothingElse) {
   EXPECT_EQ(remove_merged(), V{});
 }
 
+// What other branches had when the sandbox came to rest counts without waking anything.
+TEST_F(ManagerReview, RemoveRefusesWhileABranchIsOnlyInside) {
+  sandbox("fix");
+  commit("fix", "a.txt", "x\n");
+  const auto tip = repo_.git({"rev-parse", "fix"});
+  const auto with = [&](std::map<std::string, std::string> branches) {
+    const RecordStore store(paths_.state / "sandboxes");
+    auto record = store.load(RecordStore::id_of(repo_.repository().common_dir().native(), "fix"));
+    record->other_branches = std::move(branches);
+    ASSERT_TRUE(store.save(*record));
+  };
+  const auto refusal = [&](bool delete_branch) {
+    const auto removed = manager_->remove({.where = {repo_.path(), "fix"}, .force = false, .delete_branch = delete_branch}, {});
+    return removed ? "" : removed.error().describe();
+  };
+  for (const std::string& gone : {std::string(40, 'a'), std::string("no id"), std::string()}) {
+    with({{"two", gone}, {"three;", gone}});
+    const std::string said = refusal(false);
+    EXPECT_NE(said.find("a branch inside: two"), std::string::npos) << said;
+    EXPECT_NE(said.find("a branch inside: three;"), std::string::npos) << said;
+  }
+  with({{"same", tip}});
+  EXPECT_NE(refusal(true).find("a branch inside: same"), std::string::npos) << "the sandbox's own branch would go, too";
+  EXPECT_EQ(refusal(false), "") << "its commits stay on the branch";
+}
+
 }  // namespace
 }  // namespace locki::sandbox
