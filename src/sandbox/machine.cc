@@ -181,19 +181,29 @@ Result<> Machine::ensure(const Config& config, const agents::Agent* wanted, cons
 }
 
 Result<> Machine::bring_up(const Config& config, const ProgressSink& progress) {
-  if (!running()) {
+  const bool was_running = running();
+  if (!was_running) {
     egress_.machine_ended();
     TRY(boot(config, progress));
   }
   if (!roots_) {
     TRY_ASSIGN(roots_, ensure_roots(paths_, installation_, config, progress));
   }
+  if (was_running) warn_of_another_build(progress);
   TRY(egress_.open(*driver_, config));
   TRY(wait_for_incus(progress));
   if (!resumed_) TRY(provision_once(progress));
   TRY(publish_names());
   ready_ = true;
   return {};
+}
+
+// What such a machine does with addresses and names is what that build asked of it.
+void Machine::warn_of_another_build(const ProgressSink& progress) {
+  const auto status = driver_->status();
+  if (!status || status->files_id.empty() || status->files_id == roots_->vm.id) return;
+  report(progress, {ProgressEvent::Kind::kWarning, "vm.start",
+                    "the virtual machine was started by another version of locki; its sandboxes may have no network or no mirror: locki vm stop, and the next command starts it anew", std::nullopt});
 }
 
 void Machine::set_published(std::optional<gate::HostTable> hosts) {

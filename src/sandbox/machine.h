@@ -81,6 +81,7 @@ class Machine {
   Result<> boot(const Config& config, const ProgressSink& progress);
   // Booted or resumed, and everything in it is there.
   Result<> bring_up(const Config& config, const ProgressSink& progress);
+  void warn_of_another_build(const ProgressSink& progress);
   Result<> put_to_sleep();
   // The machine, which has just begun, is put to sleep and kept.
   Result<> keep_golden(const std::vector<const agents::Agent*>& agents, const ProgressSink& progress);
