@@ -32,6 +32,10 @@ if(LOCKI_SANITIZE)
   target_compile_options(locki_options INTERFACE -fsanitize=${LOCKI_SANITIZE} -fno-omit-frame-pointer)
   target_link_options(locki_options INTERFACE -fsanitize=${LOCKI_SANITIZE})
 endif()
+# Every library counts what it runs; only the fuzz targets themselves have libFuzzer's main().
+if(LOCKI_FUZZ)
+  target_compile_options(locki_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 
 # locki_library(FOLDER [DEPS ...]): the static library locki_FOLDER. DEPS are other targets; only downward ones pass the layer check.
 function(locki_library folder)
