@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <utility>
 
 #include "gate/socket_ops.h"
 
@@ -22,8 +23,10 @@ constexpr milliseconds kDrainTime = 3s;
 Relay::Relay(loop::Loop& loop, Setup setup, std::function<void(End)> done)
     : loop_(loop), setup_(std::move(setup)), done_(std::move(done)) {
   out_.pending = std::move(setup_.to_server);
-  out_.bytes = out_.pending.size();  // the request's head is data that leaves; our own "200" is not data that comes
+  out_.bytes = out_.pending.size() + setup_.sent;  // the request's head is data that leaves; our own "200" is not data that comes
   in_.pending = std::move(setup_.to_client);
+  in_.pending += setup_.from_server;
+  in_.bytes = std::exchange(setup_.from_server, {}).size();
 }
 
 void Relay::start() {

@@ -22,9 +22,11 @@ class Relay {
   struct Setup {
     sys::Fd client, server;
     std::string to_client, to_server;      // to be sent before anything else
+    std::string from_server;               // received already, behind to_client
     std::string from_client;               // received already, still to be filtered
     std::unique_ptr<ClientFilter> filter;  // null: everything passes
     bool single_response = false;          // the server's end is the end: tell the client, do not wait for it
+    std::size_t sent = 0;                  // bytes of the client's that the server has already
     std::chrono::milliseconds idle, half_closed_idle, filter_time;
     std::span<char> scratch;  // shared by all relays of the thread, and so are the pipes
     PipePool* pipes = nullptr;

@@ -16,7 +16,8 @@ import zipfile
 NAME = "site.locki.internal"
 
 
-def _certificates(where):
+def certificates(where):
+    """ca.crt, and site.crt and site.key for NAME."""
     def openssl(*args):
         subprocess.run(["openssl", *args], check=True, capture_output=True, cwd=where)
 
@@ -53,7 +54,7 @@ class Site:
     def __init__(self, where, repository, git):
         where = pathlib.Path(where)
         where.mkdir()
-        _certificates(where)
+        certificates(where)
         self.authority = (where / "ca.crt").read_text()
         pages = where / "pages"
         (pages / "simple/tiny").mkdir(parents=True)
