@@ -13,6 +13,8 @@ import subprocess
 import threading
 import zipfile
 
+import registry_site
+
 NAME = "site.locki.internal"
 
 
@@ -47,7 +49,7 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
     def guess_type(self, path):
-        return "application/json" if "/npm/" in str(path) else super().guess_type(path)
+        return registry_site.media_type(str(path)) or ("application/json" if "/npm/" in str(path) else super().guess_type(path))
 
 
 class Site:
@@ -56,7 +58,7 @@ class Site:
         where.mkdir()
         certificates(where)
         self.authority = (where / "ca.crt").read_text()
-        pages = where / "pages"
+        self.pages = pages = where / "pages"
         (pages / "simple/tiny").mkdir(parents=True)
         (pages / "npm").mkdir()
         (pages / "hello").write_text("hello from the site\n")
