@@ -72,7 +72,7 @@ Transfer Relay::read(Direction& direction, int from) {
 
 // nullopt: copy instead.
 std::optional<Transfer> Relay::read_into_pipe(Direction& direction, int from) {
-  if (!direction.pipe) direction.pipe = setup_.pipes->lend();
+  if (!direction.pipe) direction.pipe = setup_.pipes->lend(setup_.owner);
   if (!direction.pipe) return std::nullopt;
   const auto got = direction.pipe.fill(from);
   if (!got) {

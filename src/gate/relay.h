@@ -30,6 +30,7 @@ class Relay {
     std::chrono::milliseconds idle, half_closed_idle, filter_time;
     std::span<char> scratch;  // shared by all relays of the thread, and so are the pipes
     PipePool* pipes = nullptr;
+    Address owner;  // whose share of them it is
   };
   struct End {
     bool refused = false;  // by the filter

@@ -316,7 +316,8 @@ void Session::start_relay(std::string to_client, std::string from_server) {
                      .half_closed_idle = limits.half_closed_idle_time,
                      .filter_time = limits.head_time,
                      .scratch = host_.scratch(),
-                     .pipes = &host_.pipes()};
+                     .pipes = &host_.pipes(),
+                     .owner = origin_.at};
   setup.from_server = std::move(from_server);
   setup.from_client = std::move(received_);
   setup.sent = offered_;

@@ -178,9 +178,10 @@ TEST_F(GateSplice, MoreStalledStreamsThanPipesAllArrive) {
     peers.back().send("CONNECT model.locki.internal:443 HTTP/1.1\r\n\r\n");
     peers.back().receive_until("\r\n\r\n");
   }
-  (void)soon([&] { return pipe_ends() == before + 2 * PipePool::kMost; });
-  EXPECT_GE(pipe_ends(), before + PipePool::kMost);
-  EXPECT_LE(pipe_ends(), before + 2 * PipePool::kMost);
+  // One client's share, which is half: another one finds pipes.
+  (void)soon([&] { return pipe_ends() == before + PipePool::kMost; });
+  EXPECT_GE(pipe_ends(), before + PipePool::kMost / 2);
+  EXPECT_LE(pipe_ends(), before + PipePool::kMost);
   for (Peer& peer : peers) ASSERT_EQ(receive_stream(peer, 5), kEach);
 }
 

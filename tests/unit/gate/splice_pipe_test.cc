@@ -11,6 +11,7 @@ namespace locki::gate {
 namespace {
 
 using State = Transfer::State;
+const Address kOne = Address::v4(1), kTwo = Address::v4(2), kThree = Address::v4(3);
 
 struct Wire {
   sys::Fd near, far;
@@ -32,7 +33,7 @@ std::string receive_text(int fd) {
 TEST(SplicePipe, CarriesBytesAndCountsThem) {
   PipePool pool;
   Wire from = wire(), to = wire();
-  SplicePipe pipe = pool.lend();
+  SplicePipe pipe = pool.lend(kOne);
   ASSERT_TRUE(pipe);
   EXPECT_EQ(pipe.fill(from.near.get())->state, State::kWouldBlock);
   transmit(from.far.get(), "some bytes");
@@ -51,7 +52,7 @@ TEST(SplicePipe, AReceiverThatIsFullOrGone) {
   Wire from = wire(), to = wire();
   while (transmit(to.near.get(), std::string(4096, 'x')).state == State::kDone) continue;
   transmit(from.far.get(), "waits");
-  SplicePipe pipe = pool.lend();
+  SplicePipe pipe = pool.lend(kOne);
   EXPECT_EQ(pipe.fill(from.near.get())->size, 5u);
   EXPECT_EQ(pipe.drain(to.near.get()).state, State::kWouldBlock);
   EXPECT_EQ(pipe.held(), 5u);
@@ -63,15 +64,15 @@ TEST(SplicePipe, AnEmptyOneIsLentAgainAndADirtyOneNever) {
   PipePool pool;
   Wire from = wire(), to = wire();
   for (int i = 0; i < 20; ++i) {
-    SplicePipe dirty = pool.lend();
+    SplicePipe dirty = pool.lend(kOne);
     transmit(from.far.get(), "a secret of one sandbox");
     ASSERT_EQ(dirty.fill(from.near.get())->size, 23u);
     if (i % 2 == 0) dirty = SplicePipe();
   }
   EXPECT_EQ(pool.lent(), 0u);
   std::vector<SplicePipe> all;
-  for (std::size_t i = 0; i < PipePool::kMost; ++i) {
-    all.push_back(pool.lend());
+  for (std::size_t i = 0; i < PipePool::kMost / 2; ++i) {
+    all.push_back(pool.lend(kOne));
     transmit(from.far.get(), "other");
     ASSERT_EQ(all.back().fill(from.near.get())->size, 5u);
     ASSERT_EQ(all.back().drain(to.near.get()).size, 5u);
@@ -79,21 +80,38 @@ TEST(SplicePipe, AnEmptyOneIsLentAgainAndADirtyOneNever) {
   }
 }
 
-TEST(SplicePipe, ThereAreOnlySoMany) {
+TEST(SplicePipe, OneOwnerHasHalfOfThemAtMost) {
   PipePool pool;
   std::vector<SplicePipe> all;
-  for (std::size_t i = 0; i < PipePool::kMost; ++i) all.push_back(pool.lend());
-  EXPECT_TRUE(all.back());
-  EXPECT_FALSE(pool.lend());
+  for (SplicePipe next = pool.lend(kOne); next; next = pool.lend(kOne)) all.push_back(std::move(next));
+  EXPECT_EQ(pool.lent(), PipePool::kMost / 2);
   all.pop_back();
-  EXPECT_TRUE(pool.lend());
-  EXPECT_EQ(pool.lent(), PipePool::kMost - 1);
+  EXPECT_TRUE(pool.lend(kOne));
+  EXPECT_EQ(pool.lent(), PipePool::kMost / 2 - 1);
+}
+
+TEST(SplicePipe, WhoeverComesLaterFindsSome) {
+  PipePool pool;
+  std::vector<SplicePipe> all;
+  const auto take_all = [&](const Address& owner) {
+    const std::size_t before = pool.lent();
+    for (SplicePipe next = pool.lend(owner); next; next = pool.lend(owner)) all.push_back(std::move(next));
+    return pool.lent() - before;
+  };
+  EXPECT_EQ(take_all(kOne), 32u);
+  EXPECT_EQ(take_all(kTwo), 16u);
+  EXPECT_EQ(take_all(kThree), 8u);
+  EXPECT_FALSE(pool.lend(kOne));
+  // What the greedy ones give back comes to those that have less, until all have the same.
+  all.erase(all.begin(), all.begin() + 24);
+  EXPECT_EQ(take_all(kThree), 12u);
+  EXPECT_LE(pool.lent(), PipePool::kMost);
 }
 
 TEST(SplicePipe, WhatCannotBeSplicedSaysSo) {
   PipePool pool;
   const sys::Fd event(::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC));
-  SplicePipe pipe = pool.lend();
+  SplicePipe pipe = pool.lend(kOne);
   EXPECT_FALSE(pipe.fill(event.get()));
   EXPECT_EQ(pipe.held(), 0u);
 }
