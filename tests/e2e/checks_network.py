@@ -209,18 +209,19 @@ class Greeter:
 
 @check
 def other_protocols_by_name(world):
-    """Two databases on one port: the name that was looked up decides."""
+    """Two databases on one port: the name that was looked up decides. On port 8443, too, at which Incus listens in the machine."""
     world.sandbox("t1")
     one, two = Greeter("welcome to one"), Greeter("welcome to two")
-    greeting = "python3 -c \"import socket; print(socket.create_connection(('{}.locki.internal', 5432), 20).recv(100).decode())\""
+    greeting = "python3 -c \"import socket; print(socket.create_connection(('{}.locki.internal', {}), 20).recv(100).decode())\""
     try:
         with services(world, one=one.port, two=two.port):
             # A service is at any port that some rule or service names.
             begun = time.monotonic()
             world.run("net", "allow", "db.example.org:5432", "t1").ok("locki net allow HOST:PORT")
             world.notes.append(f"net allow HOST:PORT {time.monotonic() - begun:.1f} s")
-            for name in ("one", "two"):
-                equal(world.sh("t1", greeting.format(name)).strip(), f"welcome to {name}", "what the server said first")
+            world.run("net", "allow", "web.example.org:8443", "t1").ok("locki net allow HOST:8443")
+            for name, port in (("one", 5432), ("two", 5432), ("two", 8443)):
+                equal(world.sh("t1", greeting.format(name, port)).strip(), f"welcome to {name}", f"what the server said first on port {port}")
             addresses = world.sh("t1", "getent ahostsv4 one.locki.internal two.locki.internal; for n in one.locki.internal two.locki.internal db.example.org x.db.example.org; do "
                                        "getent ahostsv4 $n | head -1 | cut -d' ' -f1; done").split()[-4:]
             equal(len(set(addresses)), 4, f"addresses of their own: {addresses}")
