@@ -63,6 +63,9 @@ class BodyFramer {
   bool done() const { return state_ == State::kDone; }
   // How many of the bytes, from their beginning, belong to the body. nullopt: the chunks are malformed.
   std::optional<std::size_t> take(std::string_view bytes);
+  // So many of the next bytes are the body's whatever they are; skip() takes up to that many of them unseen.
+  std::uint64_t plain() const { return state_ == State::kLength || state_ == State::kData ? left_ : 0; }
+  void skip(std::uint64_t size);
 
  private:
   enum class State {

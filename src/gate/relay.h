@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -62,8 +63,9 @@ class Relay {
   void pump();
   void pump_out();
   void pump_in();
-  Transfer read(Direction& direction, int from);
-  std::optional<Transfer> read_into_pipe(Direction& direction, int from);
+  Transfer read(Direction& direction, int from, std::size_t most = SIZE_MAX);
+  std::optional<Transfer> read_into_pipe(Direction& direction, int from, std::size_t most);
+  void pass_unseen(std::size_t size);
   void take_from_client(std::string_view bytes);
   bool forward(Direction& direction, int to, std::string_view bytes);
   bool flush(Direction& direction, int to);
@@ -81,6 +83,7 @@ class Relay {
   loop::Timer timer_;
   Direction out_, in_;
   std::string held_;         // from the client, not approved yet
+  std::uint64_t unseen_ = 0; // bytes of the client's that the filter need not see
   bool client_end_ = false;  // the client ended its side
   bool discard_ = false;     // what the client still sends is read and thrown away
   bool draining_ = false;    // the client has everything; wait for its end so that close() does not reset

@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -35,10 +36,10 @@ void SplicePipe::reset() {
   std::exchange(pool_, nullptr)->take_back(owner_, std::move(ends_), std::exchange(held_, 0) == 0);
 }
 
-std::optional<Transfer> SplicePipe::fill(int from) {
+std::optional<Transfer> SplicePipe::fill(int from, std::size_t most) {
   for (;;) {
     const ssize_t n =
-        ::splice(from, nullptr, ends_.write.get(), nullptr, kPipeBytes, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+        ::splice(from, nullptr, ends_.write.get(), nullptr, std::min(most, kPipeBytes), SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     if (n > 0) {
       held_ += static_cast<std::size_t>(n);
       return Transfer{Transfer::State::kDone, static_cast<std::size_t>(n)};

@@ -28,9 +28,9 @@ class SplicePipe {
   explicit operator bool() const { return pool_ != nullptr; }
   std::size_t held() const { return held_; }  // bytes in it
 
-  // Socket to pipe, which must be empty (else "the socket has nothing" and "the pipe is full" would look the same).
+  // At most so many bytes (1 or more) from socket to pipe, which must be empty (else "the socket has nothing" and "the pipe is full" would look the same).
   // nullopt: what this is cannot be spliced here, and nothing was taken.
-  std::optional<Transfer> fill(int from);
+  std::optional<Transfer> fill(int from, std::size_t most);
   // Pipe to socket. SIGPIPE must be blocked or ignored: splice(2) knows no MSG_NOSIGNAL.
   Transfer drain(int to);
 

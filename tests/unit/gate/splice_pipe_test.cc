@@ -35,15 +35,15 @@ TEST(SplicePipe, CarriesBytesAndCountsThem) {
   Wire from = wire(), to = wire();
   SplicePipe pipe = pool.lend(kOne);
   ASSERT_TRUE(pipe);
-  EXPECT_EQ(pipe.fill(from.near.get())->state, State::kWouldBlock);
+  EXPECT_EQ(pipe.fill(from.near.get(), SIZE_MAX)->state, State::kWouldBlock);
   transmit(from.far.get(), "some bytes");
-  EXPECT_EQ(pipe.fill(from.near.get())->size, 10u);
+  EXPECT_EQ(pipe.fill(from.near.get(), SIZE_MAX)->size, 10u);
   EXPECT_EQ(pipe.held(), 10u);
   EXPECT_EQ(pipe.drain(to.near.get()).size, 10u);
   EXPECT_EQ(pipe.held(), 0u);
   EXPECT_EQ(receive_text(to.far.get()), "some bytes");
   end_sending(from.far.get());
-  EXPECT_EQ(pipe.fill(from.near.get())->state, State::kEnd);
+  EXPECT_EQ(pipe.fill(from.near.get(), SIZE_MAX)->state, State::kEnd);
 }
 
 TEST(SplicePipe, AReceiverThatIsFullOrGone) {
@@ -53,7 +53,7 @@ TEST(SplicePipe, AReceiverThatIsFullOrGone) {
   while (transmit(to.near.get(), std::string(4096, 'x')).state == State::kDone) continue;
   transmit(from.far.get(), "waits");
   SplicePipe pipe = pool.lend(kOne);
-  EXPECT_EQ(pipe.fill(from.near.get())->size, 5u);
+  EXPECT_EQ(pipe.fill(from.near.get(), SIZE_MAX)->size, 5u);
   EXPECT_EQ(pipe.drain(to.near.get()).state, State::kWouldBlock);
   EXPECT_EQ(pipe.held(), 5u);
   to.far.reset();
@@ -66,7 +66,7 @@ TEST(SplicePipe, AnEmptyOneIsLentAgainAndADirtyOneNever) {
   for (int i = 0; i < 20; ++i) {
     SplicePipe dirty = pool.lend(kOne);
     transmit(from.far.get(), "a secret of one sandbox");
-    ASSERT_EQ(dirty.fill(from.near.get())->size, 23u);
+    ASSERT_EQ(dirty.fill(from.near.get(), SIZE_MAX)->size, 23u);
     if (i % 2 == 0) dirty = SplicePipe();
   }
   EXPECT_EQ(pool.lent(), 0u);
@@ -74,7 +74,7 @@ TEST(SplicePipe, AnEmptyOneIsLentAgainAndADirtyOneNever) {
   for (std::size_t i = 0; i < PipePool::kMost / 2; ++i) {
     all.push_back(pool.lend(kOne));
     transmit(from.far.get(), "other");
-    ASSERT_EQ(all.back().fill(from.near.get())->size, 5u);
+    ASSERT_EQ(all.back().fill(from.near.get(), SIZE_MAX)->size, 5u);
     ASSERT_EQ(all.back().drain(to.near.get()).size, 5u);
     ASSERT_EQ(receive_text(to.far.get()), "other");
   }
@@ -108,11 +108,22 @@ TEST(SplicePipe, WhoeverComesLaterFindsSome) {
   EXPECT_LE(pool.lent(), PipePool::kMost);
 }
 
+TEST(SplicePipe, TakesNoMoreThanItIsAskedTo) {
+  PipePool pool;
+  Wire from = wire(), to = wire();
+  SplicePipe pipe = pool.lend(kOne);
+  transmit(from.far.get(), "body and more");
+  EXPECT_EQ(pipe.fill(from.near.get(), 4)->size, 4u);
+  EXPECT_EQ(pipe.drain(to.near.get()).size, 4u);
+  EXPECT_EQ(receive_text(to.far.get()), "body");
+  EXPECT_EQ(receive_text(from.near.get()), " and more");
+}
+
 TEST(SplicePipe, WhatCannotBeSplicedSaysSo) {
   PipePool pool;
   const sys::Fd event(::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC));
   SplicePipe pipe = pool.lend(kOne);
-  EXPECT_FALSE(pipe.fill(event.get()));
+  EXPECT_FALSE(pipe.fill(event.get(), SIZE_MAX));
   EXPECT_EQ(pipe.held(), 0u);
 }
 
