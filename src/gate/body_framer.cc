@@ -34,14 +34,18 @@ std::optional<std::size_t> BodyFramer::take(std::string_view bytes) {
   while (at < bytes.size() && state_ != State::kDone) {
     if (state_ == State::kLength || state_ == State::kData) {
       const std::uint64_t now = std::min<std::uint64_t>(left_, bytes.size() - at);
-      left_ -= now;
+      skip(now);
       at += now;
-      if (left_ == 0) state_ = state_ == State::kLength ? State::kDone : State::kDataCr;
     } else if (!step(bytes[at++])) {
       return std::nullopt;
     }
   }
   return at;
+}
+
+void BodyFramer::skip(std::uint64_t size) {
+  left_ -= std::min(size, plain());
+  if (left_ == 0) state_ = state_ == State::kLength ? State::kDone : state_ == State::kData ? State::kDataCr : state_;
 }
 
 // One byte of chunk framing (RFC 9112, section 7.1), every line ended by CRLF. False: malformed.

@@ -68,8 +68,9 @@ class BodyFilter : public ClientFilter {
   Verdict look(std::string_view held) override {
     const auto taken = framer_.take(held);
     if (!taken) return {.refuse = "the request's chunks are malformed"};
-    return {.pass = *taken, .end = framer_.done()};
+    return {.pass = *taken, .unseen = *taken == held.size() ? framer_.plain() : 0, .end = framer_.done()};
   }
+  void skipped(std::uint64_t size) override { framer_.skip(size); }
 
   bool complete() const override { return framer_.done(); }
 

@@ -155,6 +155,24 @@ std::optional<HeadResult> find_body(RequestHead& head) {
   return std::nullopt;
 }
 
+bool is_connection_option(const RequestHead& head, std::string_view wanted) {
+  for (const auto& [name, value] : head.headers) {
+    if (ascii_lower(name) != "connection") continue;
+    for (const std::string& option : split(value, ','))
+      if (ascii_lower(trim(option)) == wanted) return true;
+  }
+  return false;
+}
+
+// Anything else that asks for an upgrade is passed on without it, which a server has to take (RFC 9110, section 7.8).
+bool wants_websocket(const RequestHead& head) {
+  if (head.method != "GET" || head.minor != 1 || head.body != RequestHead::Body::kNone) return false;
+  const auto is_upgrade = [](const auto& header) { return ascii_lower(header.first) == "upgrade"; };
+  const auto first = std::find_if(head.headers.begin(), head.headers.end(), is_upgrade);
+  return first != head.headers.end() && std::count_if(first, head.headers.end(), is_upgrade) == 1 && ascii_lower(first->second) == "websocket" &&
+         is_connection_option(head, "upgrade");
+}
+
 std::string host_value(const Endpoint& target) {
   if (target.port != 80) return target.to_string();
   const std::string whole = target.to_string();
@@ -174,15 +192,17 @@ std::set<std::string> dropped_headers(const RequestHead& head) {
   return dropped;
 }
 
-std::string forwarded(const RequestHead& head, std::string_view target, std::string_view authorization) {
+std::string forwarded(const RequestHead& head, std::string_view target, std::string_view authorization, std::string_view last) {
   std::string text =
       fmt::format("{} {} HTTP/1.{}\r\nHost: {}\r\n", head.method, target, head.minor, host_value(head.target));
   const std::set<std::string> dropped = dropped_headers(head);
   for (const auto& [name, value] : head.headers)
     if (!dropped.contains(ascii_lower(name))) text += fmt::format("{}: {}\r\n", name, value);
   if (!authorization.empty()) text += fmt::format("Proxy-Authorization: {}\r\n", authorization);
-  return text + "Connection: close\r\n\r\n";
+  return text + std::string(last) + "\r\n";
 }
+
+constexpr std::string_view kClose = "Connection: close\r\n", kUpgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
 
 std::string_view phrase_of(int status) {
   switch (status) {
@@ -227,6 +247,7 @@ HeadResult parse_head(std::string_view bytes, Form form, std::uint16_t port, std
   if (form == Form::kOrigin)
     if (auto problem = find_host(port, result.head)) return *problem;
   if (auto problem = find_body(result.head)) return *problem;
+  result.head.websocket = wants_websocket(result.head);
   return result;
 }
 
@@ -240,10 +261,10 @@ HeadResult parse_origin_head(std::string_view bytes, std::uint16_t port, std::si
   return parse_head(bytes, Form::kOrigin, port, search_from);
 }
 
-std::string head_for_origin(const RequestHead& head) { return forwarded(head, head.path, ""); }
+std::string head_for_origin(const RequestHead& head) { return forwarded(head, head.path, "", head.websocket ? kUpgrade : kClose); }
 
 std::string head_for_upstream(const RequestHead& head, std::string_view authorization) {
-  return forwarded(head, "http://" + host_value(head.target) + head.path, authorization);
+  return forwarded(head, "http://" + host_value(head.target) + head.path, authorization, kClose);
 }
 
 std::string connect_for_upstream(const Endpoint& target, std::string_view authorization) {

@@ -24,6 +24,7 @@ struct RequestHead {
   std::vector<std::pair<std::string, std::string>> headers;  // as sent
   Body body = Body::kNone;
   std::uint64_t content_length = 0;
+  bool websocket = false;  // wants to go on as one (RFC 6455, section 4.1); no other protocol is switched to
 };
 
 struct HeadResult {
@@ -40,14 +41,14 @@ HeadResult parse_request_head(std::string_view bytes, std::size_t search_from = 
 // The same from a client that believes it talks to the server, at `port`: there must be exactly one Host, for that port.
 HeadResult parse_origin_head(std::string_view bytes, std::uint16_t port, std::size_t search_from = 0);
 
-// The head for the origin server: origin form, our own Host and "Connection: close", nothing hop-by-hop.
+// The head for the origin server: origin form, our own Host and "Connection: close" (or the upgrade to a WebSocket), nothing else hop-by-hop.
 std::string head_for_origin(const RequestHead& head);
 // The same in absolute form, for an upstream proxy.
 std::string head_for_upstream(const RequestHead& head, std::string_view authorization);
 // "CONNECT host:port" for an upstream proxy.
 std::string connect_for_upstream(const Endpoint& target, std::string_view authorization);
 
-// An upstream proxy's answer to CONNECT.
+// The answer of an upstream proxy to CONNECT, or of a server to an upgrade.
 struct ReplyHead {
   HeadResult::State state = HeadResult::State::kIncomplete;
   std::size_t size = 0;
@@ -62,6 +63,9 @@ class BodyFramer {
   bool done() const { return state_ == State::kDone; }
   // How many of the bytes, from their beginning, belong to the body. nullopt: the chunks are malformed.
   std::optional<std::size_t> take(std::string_view bytes);
+  // So many of the next bytes are the body's whatever they are; skip() takes up to that many of them unseen.
+  std::uint64_t plain() const { return state_ == State::kLength || state_ == State::kData ? left_ : 0; }
+  void skip(std::uint64_t size);
 
  private:
   enum class State {

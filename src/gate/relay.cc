@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <utility>
 
 #include "gate/socket_ops.h"
 
@@ -22,8 +23,10 @@ constexpr milliseconds kDrainTime = 3s;
 Relay::Relay(loop::Loop& loop, Setup setup, std::function<void(End)> done)
     : loop_(loop), setup_(std::move(setup)), done_(std::move(done)) {
   out_.pending = std::move(setup_.to_server);
-  out_.bytes = out_.pending.size();  // the request's head is data that leaves; our own "200" is not data that comes
+  out_.bytes = out_.pending.size() + setup_.sent;  // the request's head is data that leaves; our own "200" is not data that comes
   in_.pending = std::move(setup_.to_client);
+  in_.pending += setup_.from_server;
+  in_.bytes = std::exchange(setup_.from_server, {}).size();
 }
 
 void Relay::start() {
@@ -59,19 +62,19 @@ void Relay::pump() {
 }
 
 // Into the pipe, when the direction holds it afterwards, or into the scratch.
-Transfer Relay::read(Direction& direction, int from) {
+Transfer Relay::read(Direction& direction, int from, std::size_t most) {
   if (direction.bulk && direction.spliceable)
-    if (const auto got = read_into_pipe(direction, from)) return *got;
-  const Transfer got = receive(from, setup_.scratch);
+    if (const auto got = read_into_pipe(direction, from, most)) return *got;
+  const Transfer got = receive(from, setup_.scratch.first(std::min(most, setup_.scratch.size())));
   if (got.state == Transfer::State::kDone) direction.bulk = got.size >= kBulk;
   return got;
 }
 
 // nullopt: copy instead.
-std::optional<Transfer> Relay::read_into_pipe(Direction& direction, int from) {
-  if (!direction.pipe) direction.pipe = setup_.pipes->lend();
+std::optional<Transfer> Relay::read_into_pipe(Direction& direction, int from, std::size_t most) {
+  if (!direction.pipe) direction.pipe = setup_.pipes->lend(setup_.owner);
   if (!direction.pipe) return std::nullopt;
-  const auto got = direction.pipe.fill(from);
+  const auto got = direction.pipe.fill(from, most);
   if (!got) {
     direction.spliceable = false;
     direction.pipe.reset();
@@ -93,8 +96,10 @@ void Relay::pump_out() {
     if (!flush(out_, setup_.server.get())) drop_output();
     if (client_end_ || (!discard_ && out_.waiting())) return;
     if (discard_ && discarded_ > kMaxDiscard) return;
-    const bool unseen = !setup_.filter && !discard_;
-    const Transfer got = unseen ? read(out_, setup_.client.get()) : receive(setup_.client.get(), setup_.scratch);
+    const bool by_count = setup_.filter && unseen_ > 0 && !discard_;
+    const Transfer got = by_count                          ? read(out_, setup_.client.get(), static_cast<std::size_t>(std::min<std::uint64_t>(unseen_, SIZE_MAX)))
+                         : setup_.filter || discard_       ? receive(setup_.client.get(), setup_.scratch)
+                                                           : read(out_, setup_.client.get());
     switch (got.state) {
       case Transfer::State::kWouldBlock:
         return;
@@ -108,12 +113,23 @@ void Relay::pump_out() {
       case Transfer::State::kDone:
         if (out_.pipe.held() > 0) {
           if (!flush(out_, setup_.server.get())) drop_output();
+        } else if (by_count) {
+          if (!forward(out_, setup_.server.get(), {setup_.scratch.data(), got.size})) drop_output();
         } else {
           take_from_client({setup_.scratch.data(), got.size});
         }
+        if (by_count) pass_unseen(got.size);
         break;
     }
   }
+}
+
+// Behind the last of them the filter says what is next.
+void Relay::pass_unseen(std::size_t size) {
+  if (discard_) return;
+  setup_.filter->skipped(size);
+  unseen_ -= size;
+  if (unseen_ == 0) take_from_client({});
 }
 
 void Relay::take_from_client(std::string_view bytes) {
@@ -132,6 +148,7 @@ void Relay::take_from_client(std::string_view bytes) {
     if (!verdict.farewell.empty() && !in_.waiting()) (void)transmit(setup_.client.get(), verdict.farewell);
     return finish({true, verdict.refuse});
   }
+  unseen_ = verdict.unseen;
   const std::string approved = held_.substr(0, verdict.pass);
   held_.erase(0, verdict.pass);
   if (verdict.transparent) setup_.filter.reset();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -22,12 +23,15 @@ class Relay {
   struct Setup {
     sys::Fd client, server;
     std::string to_client, to_server;      // to be sent before anything else
+    std::string from_server;               // received already, behind to_client
     std::string from_client;               // received already, still to be filtered
     std::unique_ptr<ClientFilter> filter;  // null: everything passes
     bool single_response = false;          // the server's end is the end: tell the client, do not wait for it
+    std::size_t sent = 0;                  // bytes of the client's that the server has already
     std::chrono::milliseconds idle, half_closed_idle, filter_time;
     std::span<char> scratch;  // shared by all relays of the thread, and so are the pipes
     PipePool* pipes = nullptr;
+    Address owner;  // whose share of them it is
   };
   struct End {
     bool refused = false;  // by the filter
@@ -59,8 +63,9 @@ class Relay {
   void pump();
   void pump_out();
   void pump_in();
-  Transfer read(Direction& direction, int from);
-  std::optional<Transfer> read_into_pipe(Direction& direction, int from);
+  Transfer read(Direction& direction, int from, std::size_t most = SIZE_MAX);
+  std::optional<Transfer> read_into_pipe(Direction& direction, int from, std::size_t most);
+  void pass_unseen(std::size_t size);
   void take_from_client(std::string_view bytes);
   bool forward(Direction& direction, int to, std::string_view bytes);
   bool flush(Direction& direction, int to);
@@ -78,6 +83,7 @@ class Relay {
   loop::Timer timer_;
   Direction out_, in_;
   std::string held_;         // from the client, not approved yet
+  std::uint64_t unseen_ = 0; // bytes of the client's that the filter need not see
   bool client_end_ = false;  // the client ended its side
   bool discard_ = false;     // what the client still sends is read and thrown away
   bool draining_ = false;    // the client has everything; wait for its end so that close() does not reset

@@ -17,7 +17,7 @@ using namespace std::chrono_literals;
 using Event = AuditRecord::Event;
 
 constexpr std::size_t kMaxAttempts = 4;
-constexpr std::size_t kMaxReply = 16 << 10;   // an upstream proxy's answer to CONNECT
+constexpr std::size_t kMaxReply = 16 << 10;   // the head of an answer to CONNECT or to an upgrade
 constexpr std::size_t kMaxDrain = 256 << 10;  // what a client may still send after a refusal
 
 // The families in turn, so that a broken IPv6 costs one attempt; in reverse, because they are taken from the end.
@@ -236,6 +236,7 @@ void Session::on_connected() {
   server_watch_.cancel();
   tune(server_.get());
   if (proxy_ != nullptr && head_.connect) return ask_upstream();
+  if (proxy_ == nullptr && head_.websocket) return offer_websocket();
   start_relay(opener_->accepted());
 }
 
@@ -252,22 +253,58 @@ void Session::ask_upstream() {
   set_deadline(host_.limits().connect_time, [this] { fail_with(504, "the upstream proxy took too long"); });
 }
 
-void Session::read_upstream() {
+// The head of the other side's answer. nullopt: it is not whole yet, or the session has gone its way.
+std::optional<ReplyHead> Session::read_reply(std::string_view who) {
   const std::span<char> scratch = host_.scratch();
   const Transfer got = receive(server_.get(), scratch.first(std::min(scratch.size(), kMaxReply - reply_.size())));
-  if (got.state == Transfer::State::kWouldBlock) return;
-  if (got.state != Transfer::State::kDone) return fail_with(502, "the upstream proxy ended the connection");
+  if (got.state == Transfer::State::kWouldBlock) return std::nullopt;
+  if (got.state != Transfer::State::kDone) {
+    fail_with(502, fmt::format("the {} ended the connection", who));
+    return std::nullopt;
+  }
   reply_.append(scratch.data(), got.size);
   const ReplyHead reply = parse_reply_head(reply_);
-  if (reply.state == HeadResult::State::kIncomplete && reply_.size() < kMaxReply) return;
-  if (reply.state != HeadResult::State::kComplete)
-    return fail_with(502, "the upstream proxy does not answer as a proxy");
-  if (reply.status / 100 != 2) return fail_with(502, fmt::format("the upstream proxy answered {}", reply.status));
+  if (reply.state == HeadResult::State::kIncomplete && reply_.size() < kMaxReply) return std::nullopt;
+  if (reply.state != HeadResult::State::kComplete) {
+    fail_with(502, fmt::format("the {} does not answer in HTTP", who));
+    return std::nullopt;
+  }
   server_watch_.cancel();
-  start_relay(opener_->accepted() + reply_.substr(reply.size));
+  return reply;
 }
 
-void Session::start_relay(std::string to_client) {
+void Session::read_upstream() {
+  const auto reply = read_reply("upstream proxy");
+  if (!reply) return;
+  if (reply->status / 100 != 2) return fail_with(502, fmt::format("the upstream proxy answered {}", reply->status));
+  start_relay(opener_->accepted(), reply_.substr(reply->size));
+}
+
+// Until the server has agreed to leave HTTP nothing more of the client's passes: it would be a second request, which nobody has decided on.
+void Session::offer_websocket() {
+  state_ = State::kSwitching;
+  offer_ = head_for_origin(head_);
+  auto watched = watch(server_.get(), {.read = true, .write = true}, &Session::await_websocket);
+  if (!watched) return fail_with(502, watched.error().message());
+  server_watch_ = std::move(*watched);
+  set_deadline(host_.limits().head_time, [this] { fail_with(504, "the server took too long to answer"); });
+}
+
+void Session::await_websocket() {
+  if (!offer_.empty()) {
+    const Transfer sent = transmit(server_.get(), offer_);
+    if (sent.state == Transfer::State::kBroken) return fail_with(502, "the server ended the connection");
+    offer_.erase(0, sent.size);
+    offered_ += sent.size;
+    server_watch_.want({.read = true, .write = !offer_.empty()});
+  }
+  const auto reply = read_reply("server");
+  if (!reply) return;
+  switched_ = reply->status == 101;
+  start_relay("", std::move(reply_));
+}
+
+void Session::start_relay(std::string to_client, std::string from_server) {
   state_ = State::kRelaying;
   deadline_.cancel();
   record(Event::kOpened, decision_.reason);
@@ -279,13 +316,17 @@ void Session::start_relay(std::string to_client) {
                      .half_closed_idle = limits.half_closed_idle_time,
                      .filter_time = limits.head_time,
                      .scratch = host_.scratch(),
-                     .pipes = &host_.pipes()};
+                     .pipes = &host_.pipes(),
+                     .owner = origin_.at};
+  setup.from_server = std::move(from_server);
   setup.from_client = std::move(received_);
-  setup.single_response = !head_.connect;
-  if (!head_.connect)
+  setup.sent = offered_;
+  const bool one_request = !head_.connect && !switched_;
+  setup.single_response = one_request;
+  if (one_request && offered_ == 0)
     setup.to_server = proxy_ != nullptr ? head_for_upstream(head_, proxy_->authorization) : head_for_origin(head_);
   // What passes through a tunnel to a service is the user's own business.
-  if (!head_.connect || !decision_.service) setup.filter = std::move(filter_);
+  if (one_request || (head_.connect && !decision_.service)) setup.filter = std::move(filter_);
   head_.headers.clear();
   relay_ =
       std::make_unique<Relay>(host_.loop(), std::move(setup), [this](const Relay::End& end) { on_relay_end(end); });

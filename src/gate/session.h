@@ -57,7 +57,7 @@ class Session {
   const Client& owner() const { return *owner_; }
 
  private:
-  enum class State { kHead, kAsking, kResolving, kConnecting, kUpstream, kRelaying, kAnswering, kOver };
+  enum class State { kHead, kAsking, kResolving, kConnecting, kUpstream, kSwitching, kRelaying, kAnswering, kOver };
 
   void read_opening();
   bool choose_opener();
@@ -72,7 +72,10 @@ class Session {
   void on_connected();
   void ask_upstream();
   void read_upstream();
-  void start_relay(std::string to_client);
+  void offer_websocket();
+  void await_websocket();
+  std::optional<ReplyHead> read_reply(std::string_view who);
+  void start_relay(std::string to_client, std::string from_server = {});
   void on_relay_end(const Relay::End& end);
 
   void reject(int status, std::string_view reason);                // the client's own mistake
@@ -95,8 +98,11 @@ class Session {
   sys::Fd client_, server_;
   loop::FdWatch client_watch_, server_watch_;
   loop::Timer deadline_;
-  std::string received_;  // from the client, then (state kUpstream) reply_ from the upstream proxy
+  std::string received_;  // from the client, then (kUpstream, kSwitching) reply_ from the other side
   std::string reply_;
+  std::string offer_;          // kSwitching: not sent yet
+  std::size_t offered_ = 0;    // bytes of it that were
+  bool switched_ = false;      // it is a WebSocket now
   std::unique_ptr<Opener> opener_;
   std::unique_ptr<ClientFilter> filter_;
   RequestHead head_;

@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -18,12 +19,13 @@ constexpr std::size_t kPipeBytes = 256 << 10;
 }  // namespace
 
 SplicePipe::SplicePipe(SplicePipe&& other) noexcept
-    : pool_(std::exchange(other.pool_, nullptr)), ends_(std::move(other.ends_)), held_(std::exchange(other.held_, 0)) {}
+    : pool_(std::exchange(other.pool_, nullptr)), owner_(other.owner_), ends_(std::move(other.ends_)), held_(std::exchange(other.held_, 0)) {}
 
 SplicePipe& SplicePipe::operator=(SplicePipe&& other) noexcept {
   if (this == &other) return *this;
   reset();
   pool_ = std::exchange(other.pool_, nullptr);
+  owner_ = other.owner_;
   ends_ = std::move(other.ends_);
   held_ = std::exchange(other.held_, 0);
   return *this;
@@ -31,13 +33,13 @@ SplicePipe& SplicePipe::operator=(SplicePipe&& other) noexcept {
 
 void SplicePipe::reset() {
   if (pool_ == nullptr) return;
-  std::exchange(pool_, nullptr)->take_back(std::move(ends_), std::exchange(held_, 0) == 0);
+  std::exchange(pool_, nullptr)->take_back(owner_, std::move(ends_), std::exchange(held_, 0) == 0);
 }
 
-std::optional<Transfer> SplicePipe::fill(int from) {
+std::optional<Transfer> SplicePipe::fill(int from, std::size_t most) {
   for (;;) {
     const ssize_t n =
-        ::splice(from, nullptr, ends_.write.get(), nullptr, kPipeBytes, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+        ::splice(from, nullptr, ends_.write.get(), nullptr, std::min(most, kPipeBytes), SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
     if (n > 0) {
       held_ += static_cast<std::size_t>(n);
       return Transfer{Transfer::State::kDone, static_cast<std::size_t>(n)};
@@ -65,8 +67,9 @@ Transfer SplicePipe::drain(int to) {
 
 PipePool::PipePool() { spare_.reserve(kSpare); }
 
-SplicePipe PipePool::lend() {
-  if (lent_ >= kMost) return {};
+SplicePipe PipePool::lend(const Address& owner) {
+  const auto found = lent_to_.find(owner);
+  if ((found != lent_to_.end() ? found->second : 0) >= kMost - lent_) return {};
   sys::Pipe ends;
   if (!spare_.empty()) {
     ends = std::move(spare_.back());
@@ -77,12 +80,14 @@ SplicePipe PipePool::lend() {
     ends = std::move(*made);
     (void)::fcntl(ends.write.get(), F_SETPIPE_SZ, static_cast<int>(kPipeBytes));
   }
+  ++lent_to_[owner];
   ++lent_;
-  return {*this, std::move(ends)};
+  return {*this, owner, std::move(ends)};
 }
 
-void PipePool::take_back(sys::Pipe ends, bool clean) {
+void PipePool::take_back(const Address& owner, sys::Pipe ends, bool clean) {
   --lent_;
+  if (const auto found = lent_to_.find(owner); --found->second == 0) lent_to_.erase(found);
   // The kernel is asked as well: a mistake in counting must not show one sandbox another's bytes.
   int left = 0;
   if (!clean || ::ioctl(ends.read.get(), FIONREAD, &left) != 0 || left != 0) return;

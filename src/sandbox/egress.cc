@@ -92,8 +92,11 @@ Result<> Egress::listen(const std::set<std::uint16_t>& ports) {
   for (const auto port : ports) {
     if (driver_ == nullptr || listeners_.contains(port)) continue;
     auto listener = driver_->listen(port);
-    // The one port of the machine's own network that is taken: Incus' (vm/driver.h). Tools reach such a host through the proxy.
-    if (!listener && listener.error().kind() == ErrorKind::kExists && port == vm::kIncusPort) continue;
+    // Of the machine's own network (vm/driver.h).
+    if (!listener && listener.error().kind() == ErrorKind::kExists) {
+      log::warning("port {} is taken in the machine's network: what a rule names with it is reached through the proxy only", port);
+      continue;
+    }
     if (!listener) return fail(std::move(listener).error());
     const auto entrance = port == kProxyPort ? gate::Entrance::kExplicit : gate::Entrance::kTransparent;
     listeners_[port] = gate_->serve(std::move(*listener), entrance, port);

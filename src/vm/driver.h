@@ -154,7 +154,7 @@ class VmDriver {
   // other end is the guest: authenticate it, trust nothing it says. Blocking, close-on-exec.
   virtual Result<sys::Fd> connect(std::uint16_t guest_port) = 0;
   // A listening TCP socket that only the guest reaches, at that port of kClientNetwork (one of host_ports). kExists while somebody has it
-  // open: the port of connect()'s own forward always has somebody.
+  // open; a driver may keep some of the ports from 61000 on for itself.
   virtual Result<sys::Fd> listen(std::uint16_t port) = 0;
 };
 

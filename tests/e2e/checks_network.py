@@ -8,6 +8,7 @@ import threading
 import time
 import urllib.parse
 
+import protocol_site
 import tls_site
 from canary import gate_addresses
 from harness import check, eventually, expect, equal, shortened
@@ -78,6 +79,17 @@ def services(world, **ports):
         config.write_text(before)
 
 
+@contextlib.contextmanager
+def trusted(world, authority, name="t1"):
+    """Tools in that sandbox trust the test CA for as long as the block lasts."""
+    world.run("x", name, "--", "sh", "-c", "cat >/tmp/ca.crt; cp /etc/ssl/certs/ca-certificates.crt /tmp/all.crt; cat /tmp/ca.crt >>/etc/ssl/certs/ca-certificates.crt",
+              input=authority.encode()).ok("the test CA")
+    try:
+        yield
+    finally:
+        world.x(name, "cp", "/tmp/all.crt", "/etc/ssl/certs/ca-certificates.crt")
+
+
 # Each prints "ok" when it has got through; none knows of a proxy.
 TOOLS = {
     "curl": "curl -sS -m 60 https://SITE/hello | grep -q 'hello from the site' && echo ok",
@@ -100,18 +112,80 @@ def tools_need_no_proxy(world):
     equal(world.sh("t1", "env | grep -ci _proxy= || true").strip(), "0", "proxy variables inside")
     site = tls_site.Site(world.home / "site", world.repo, world.git)
     try:
-        with services(world, site=site.port):
-            world.run("x", "t1", "--", "sh", "-c", "cat >/tmp/ca.crt; cp /etc/ssl/certs/ca-certificates.crt /tmp/all.crt; cat /tmp/ca.crt >>/etc/ssl/certs/ca-certificates.crt",
-                      input=site.authority.encode()).ok("the test CA")
+        with services(world, site=site.port), trusted(world, site.authority):
             for tool, script in TOOLS.items():
                 script = script.replace("SITE", tls_site.NAME).replace("PROXY", PROXY).replace("DIGEST", site.digest)
                 ran = world.x("t1", "sh", "-c", script, timeout=200)
                 expect(ran.text.strip() == "ok", f"{tool}: {shortened(ran.text + ran.errors)}")
         world.notes.append(", ".join(TOOLS))
     finally:
-        world.x("t1", "sh", "-c", "test ! -e /tmp/all.crt || cp /tmp/all.crt /etc/ssl/certs/ca-certificates.crt")
         site.close()
         subprocess.run(["rm", "-rf", str(world.home / "site")], check=True)
+
+
+# For so long nothing is said: longer than a handshake may take at the gate (GateLimits::head_time).
+QUIET = 32
+
+WEBSOCKET = """
+const [url, quiet] = process.argv.slice(1), said = [];
+const s = new WebSocket(url), more = ['one', 'x'.repeat(3000), 'after the silence'];
+s.onopen = () => s.send(more[0]);
+s.onmessage = e => {
+  said.push(e.data);
+  if (said.length == more.length) return s.close();
+  setTimeout(() => s.send(more[said.length]), said.length == 2 ? quiet * 1000 : 0);
+};
+s.onerror = e => console.log('error', e.message);
+s.onclose = () => console.log(said.join() == more.join() ? 'ok' : 'got ' + said.join().slice(0, 200));
+"""
+
+HTTP2 = """
+const c = require('http2').connect('https://SITE'), got = [];
+c.on('error', e => console.log(String(e)));
+for (let i = 0; i < 5; i++) {
+  const r = c.request({':path': '/' + i});
+  let text = '';
+  r.on('data', d => text += d).on('end', () => {
+    got.push(text.trim());
+    if (got.length == 5) { console.log(got.sort().join() == 'stream 1,stream 3,stream 5,stream 7,stream 9' ? 'ok' : got.join()); c.close(); }
+  });
+}
+"""
+
+# As TOOLS; they run at the same time.
+LONG_LIVED = {
+    "wss": "node --experimental-websocket -e \"$WEBSOCKET\" wss://SITE/chat QUIET",
+    "ws": "node --experimental-websocket -e \"$WEBSOCKET\" ws://PLAIN/chat QUIET",
+    "events": "test \"$(curl -sSN -m 120 --http1.1 https://SITE/events | grep -c '^data: event')\" = 3 && echo ok",
+    "plain events": "test \"$(curl -sSN -m 120 http://PLAIN/events | grep -c '^data: event')\" = 3 && echo ok",
+    "HTTP/2 of node": "node -e \"$HTTP2\"",
+    "HTTP/2 of curl": "test \"$(curl -sS -m 90 --http2 --parallel -w '%{http_version} ' -o /dev/null -o /dev/null -o /dev/null https://SITE/a https://SITE/b https://SITE/c)\" = '2 2 2 ' && echo ok",
+    "HTTP/2 through the proxy": "curl -sS -m 90 --http2 -x PROXY https://SITE/ | grep -q '^stream 1$' && echo ok",
+    "a hello in pieces": "openssl s_client -connect SITE:443 -servername SITE -groups X25519MLKEM768:X25519 -brief </dev/null 2>&1 | grep -q 'TLSv1.3' && echo ok",
+}
+
+
+@check
+def long_lived_protocols(world):
+    world.sandbox("t1")
+    where = world.home / "protocols"
+    where.mkdir()
+    tls_site.certificates(where)
+    site = protocol_site.ProtocolSite(where, QUIET)
+    script = "".join(f"( {one} ) >/tmp/out.{number} 2>&1 &\n" for number, one in enumerate(LONG_LIVED.values())) + \
+        f"wait; for n in $(seq 0 {len(LONG_LIVED) - 1}); do tr '\\n' ' ' </tmp/out.$n; echo; done"
+    script = script.replace("SITE", tls_site.NAME).replace("PLAIN", "plain.locki.internal").replace("PROXY", PROXY).replace("QUIET", str(QUIET))
+    try:
+        with services(world, site=site.tls_port, plain=site.plain_port), trusted(world, (where / "ca.crt").read_text()):
+            begun = time.monotonic()
+            said = world.x("t1", "env", f"WEBSOCKET={WEBSOCKET}", f"HTTP2={HTTP2.replace('SITE', tls_site.NAME)}", "sh", "-c", script, timeout=200).text.splitlines()
+            wrong = [f"{name}: {shortened(text)}" for name, text in zip(LONG_LIVED, said) if text.split()[-1:] != ["ok"]]
+            expect(len(said) == len(LONG_LIVED) and not wrong, "; ".join(wrong) or f"{said}")
+            expect(time.monotonic() - begun > QUIET, "nothing was silent for long enough")
+            world.notes.append(", ".join(LONG_LIVED))
+    finally:
+        site.close()
+        subprocess.run(["rm", "-rf", str(where)], check=True)
 
 
 class Greeter:
@@ -135,18 +209,19 @@ class Greeter:
 
 @check
 def other_protocols_by_name(world):
-    """Two databases on one port: the name that was looked up decides."""
+    """Two databases on one port: the name that was looked up decides. On port 8443, too, at which Incus listens in the machine."""
     world.sandbox("t1")
     one, two = Greeter("welcome to one"), Greeter("welcome to two")
-    greeting = "python3 -c \"import socket; print(socket.create_connection(('{}.locki.internal', 5432), 20).recv(100).decode())\""
+    greeting = "python3 -c \"import socket; print(socket.create_connection(('{}.locki.internal', {}), 20).recv(100).decode())\""
     try:
         with services(world, one=one.port, two=two.port):
             # A service is at any port that some rule or service names.
             begun = time.monotonic()
             world.run("net", "allow", "db.example.org:5432", "t1").ok("locki net allow HOST:PORT")
             world.notes.append(f"net allow HOST:PORT {time.monotonic() - begun:.1f} s")
-            for name in ("one", "two"):
-                equal(world.sh("t1", greeting.format(name)).strip(), f"welcome to {name}", "what the server said first")
+            world.run("net", "allow", "web.example.org:8443", "t1").ok("locki net allow HOST:8443")
+            for name, port in (("one", 5432), ("two", 5432), ("two", 8443)):
+                equal(world.sh("t1", greeting.format(name, port)).strip(), f"welcome to {name}", f"what the server said first on port {port}")
             addresses = world.sh("t1", "getent ahostsv4 one.locki.internal two.locki.internal; for n in one.locki.internal two.locki.internal db.example.org x.db.example.org; do "
                                        "getent ahostsv4 $n | head -1 | cut -d' ' -f1; done").split()[-4:]
             equal(len(set(addresses)), 4, f"addresses of their own: {addresses}")

@@ -19,6 +19,7 @@ import checks_agents
 import checks_exec
 import checks_isolation
 import checks_network
+import checks_tools
 import checks_mirror
 import checks_manage
 import checks_faults

@@ -13,10 +13,13 @@ import subprocess
 import threading
 import zipfile
 
+import registry_site
+
 NAME = "site.locki.internal"
 
 
-def _certificates(where):
+def certificates(where):
+    """ca.crt, and site.crt and site.key for NAME."""
     def openssl(*args):
         subprocess.run(["openssl", *args], check=True, capture_output=True, cwd=where)
 
@@ -46,16 +49,16 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
     def guess_type(self, path):
-        return "application/json" if "/npm/" in str(path) else super().guess_type(path)
+        return registry_site.media_type(str(path)) or ("application/json" if "/npm/" in str(path) else super().guess_type(path))
 
 
 class Site:
     def __init__(self, where, repository, git):
         where = pathlib.Path(where)
         where.mkdir()
-        _certificates(where)
+        certificates(where)
         self.authority = (where / "ca.crt").read_text()
-        pages = where / "pages"
+        self.pages = pages = where / "pages"
         (pages / "simple/tiny").mkdir(parents=True)
         (pages / "npm").mkdir()
         (pages / "hello").write_text("hello from the site\n")

@@ -32,7 +32,7 @@ const Words kDataDisk = {
 
 Words network(const std::vector<std::uint16_t>& guest_ports) {
   std::string user = "user,id=net,ipv6=off";
-  for (const auto port : guest_ports) user += fmt::format(",hostfwd=tcp:127.0.0.1:{0}-10.0.2.15:{0}", port);
+  for (const auto port : guest_ports) user += fmt::format(",hostfwd=tcp:127.0.0.1:{}-10.0.2.15:{}", forward_port(port), port);
   return {"-netdev", user, "-device", "virtio-net-pci,netdev=net,romfile="};
 }
 

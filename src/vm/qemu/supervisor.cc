@@ -8,7 +8,9 @@
 #include <algorithm>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <thread>
+#include <vector>
 
 #include "base/hash.h"
 #include "base/json.h"
@@ -52,6 +54,12 @@ struct Record {
   std::string fits;          // what a RAM image of this run is valid for
   std::int64_t started = 0;  // CLOCK_BOOTTIME, seconds: counts while the host sleeps, like the VM's age
 };
+
+std::vector<std::uint16_t> forward_ports(const VmSpec& spec) {
+  std::vector<std::uint16_t> ports;
+  for (const auto port : spec.guest_ports) ports.push_back(forward_port(port));
+  return ports;
+}
 
 std::int64_t boot_seconds() {
   timespec now{};
@@ -152,7 +160,7 @@ class QemuDriver final : public VmDriver {
   Result<> go_on() override;
   Result<> alive() override;
   Result<sys::Fd> exit_event() override;
-  Result<sys::Fd> connect(std::uint16_t guest_port) override { return broker_connect(run() / "broker.sock", guest_port); }
+  Result<sys::Fd> connect(std::uint16_t guest_port) override;
   Result<sys::Fd> listen(std::uint16_t port) override { return broker_listen(run() / "broker.sock", port); }
 
  private:
@@ -208,6 +216,8 @@ Result<> QemuDriver::check(const VmSpec& spec) const {
   if (std::any_of(spec.guest_ports.begin(), spec.guest_ports.end(), [](auto port) { return port < 1024; })) {
     return fail(ErrorKind::kUsage, "ports of the guest below 1024 cannot be forwarded");
   }
+  const auto forwards = forward_ports(spec);
+  if (std::set(forwards.begin(), forwards.end()).size() != forwards.size()) return fail(ErrorKind::kUsage, "two ports of the guest have the same forward");
   constexpr const char* kAllowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._";
   for (const auto& [name, value] : spec.credentials) {
     if (name.empty() || name.size() > 200 || name.find_first_not_of(kAllowed) != std::string::npos) {
@@ -229,6 +239,13 @@ Result<> QemuDriver::check(const VmSpec& spec) const {
   return {};
 }
 
+Result<sys::Fd> QemuDriver::connect(std::uint16_t guest_port) {
+  auto connected = broker_connect(run() / "broker.sock", forward_port(guest_port));
+  if (connected || connected.error().kind() != ErrorKind::kPermission) return connected;
+  // A machine that an older locki started and that still runs has the forward at the port's own number.
+  return broker_connect(run() / "broker.sock", guest_port);
+}
+
 JailSpec QemuDriver::jail_spec(const VmSpec& spec, Accelerator accelerator) const {
   JailSpec jail{.jail = places_.jail,
                 .root = spec.files.vmm_root,
@@ -236,7 +253,7 @@ JailSpec QemuDriver::jail_spec(const VmSpec& spec, Accelerator accelerator) cons
                 .read_write = {{"data", spec.data_disk}},
                 .sockets = {"qmp.sock", "agent.sock"},
                 .kvm = accelerator == Accelerator::kKvm,
-                .connect_ports = spec.guest_ports,
+                .connect_ports = forward_ports(spec),
                 .listen_ports = spec.host_ports,
                 .program = kQemuProgram};
   QemuConfig qemu{.accelerator = accelerator,

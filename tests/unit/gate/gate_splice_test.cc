@@ -85,6 +85,62 @@ TEST_F(GateSplice, StreamsOfRandomSizesBothWaysAtOnce) {
   EXPECT_TRUE(soon([&] { return arrived == kSize; })) << arrived;
 }
 
+// A plain upload is spliced up to its last byte, and not one further. With chunks it is in pieces, each of which is.
+TEST_F(GateSplice, AnUploadEndsWhereItsHeadSays) {
+  std::atomic<std::size_t> arrived{0}, behind{0};
+  Server server([&](Peer& peer) {
+    const std::string head = peer.receive_until("\r\n\r\n");
+    const bool chunked = head.find("chunked") != std::string::npos;
+    std::size_t at = 0, left = chunked ? 0 : kSize;
+    while (at < kSize) {
+      if (left == 0) {
+        const std::string line = peer.receive_until("\n");
+        if (line.empty()) break;
+        left = std::stoul(line, nullptr, 16);
+      }
+      const std::string part = peer.receive(std::min<std::size_t>(left, 1 << 18));
+      if (part.empty()) break;
+      for (const char each : part)
+        if (each != byte_at(at++, 7)) return;
+      left -= part.size();
+      if (chunked && left == 0) peer.receive_exactly(2);
+    }
+    arrived += at;
+    if (chunked) {
+      EXPECT_EQ(peer.receive_until("\r\n\r\n"), "0\r\n\r\n");
+    }
+    peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    peer.end();
+    behind += peer.receive_all().size();
+  });
+  service("model", server.port());
+  start();
+  const std::string post = "POST http://model.locki.internal/ HTTP/1.1\r\n", smuggled = "GET /smuggled HTTP/1.1\r\nHost: evil.example\r\n\r\n";
+  Peer plain = client();
+  plain.send(post + "Content-Length: " + std::to_string(kSize) + "\r\n\r\n");
+  ASSERT_TRUE(send_stream(plain, 7, kSize));
+  plain.send(smuggled);
+  EXPECT_TRUE(plain.receive_all().ends_with("ok"));
+  Peer chunked = client();
+  chunked.send(post + "Transfer-Encoding: chunked\r\n\r\n");
+  for (std::size_t at = 0; at < kSize;) {
+    const std::size_t size = std::min<std::size_t>(kSize - at, at % 3 == 0 ? 700'001 : 5);
+    std::string chunk(size, '\0');
+    for (std::size_t i = 0; i < size; ++i) chunk[i] = byte_at(at + i, 7);
+    char head[32];
+    std::snprintf(head, sizeof head, "%zx\r\n", size);
+    ASSERT_TRUE(chunked.send(head + chunk + "\r\n"));
+    at += size;
+  }
+  chunked.send("0\r\n\r\n" + smuggled);
+  EXPECT_TRUE(chunked.receive_all().ends_with("ok"));
+  plain.close();
+  chunked.close();
+  EXPECT_TRUE(none_open_soon());
+  EXPECT_EQ(arrived, 2 * kSize);
+  EXPECT_EQ(behind, 0u);
+}
+
 TEST_F(GateSplice, ASlowServerHoldsTheClientBackAndLosesNothing) {
   std::atomic<bool> go{false};
   std::atomic<std::size_t> arrived{0}, sent{0};
@@ -178,9 +234,10 @@ TEST_F(GateSplice, MoreStalledStreamsThanPipesAllArrive) {
     peers.back().send("CONNECT model.locki.internal:443 HTTP/1.1\r\n\r\n");
     peers.back().receive_until("\r\n\r\n");
   }
-  (void)soon([&] { return pipe_ends() == before + 2 * PipePool::kMost; });
-  EXPECT_GE(pipe_ends(), before + PipePool::kMost);
-  EXPECT_LE(pipe_ends(), before + 2 * PipePool::kMost);
+  // One client's share, which is half: another one finds pipes.
+  (void)soon([&] { return pipe_ends() == before + PipePool::kMost; });
+  EXPECT_GE(pipe_ends(), before + PipePool::kMost / 2);
+  EXPECT_LE(pipe_ends(), before + PipePool::kMost);
   for (Peer& peer : peers) ASSERT_EQ(receive_stream(peer, 5), kEach);
 }
 

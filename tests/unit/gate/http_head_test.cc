@@ -6,6 +6,7 @@ namespace locki::gate {
 namespace {
 
 using State = HeadResult::State;
+using namespace std::string_literals;
 
 RequestHead good(std::string_view text) {
   HeadResult result = parse_request_head(text);
@@ -41,6 +42,24 @@ TEST(RequestHead, AbsoluteFormBecomesOriginForm) {
   EXPECT_EQ(good("GET http://a.example?q HTTP/1.1\r\n\r\n").path, "/?q");
   EXPECT_NE(head_for_origin(good("GET http://a.example:8080/ HTTP/1.1\r\n\r\n")).find("Host: a.example:8080\r\n"),
             std::string::npos);
+}
+
+TEST(RequestHead, AWebSocketIsAskedForAndNoOtherProtocol) {
+  const std::string get = "GET http://a.example/chat HTTP/1.1\r\n", key = "Sec-WebSocket-Key: eA==\r\n\r\n";
+  const RequestHead head = good(get + "connection: keep-alive, Upgrade\r\nupgrade: WebSocket\r\n" + key);
+  EXPECT_TRUE(head.websocket);
+  EXPECT_EQ(head_for_origin(head),
+            "GET /chat HTTP/1.1\r\nHost: a.example\r\nSec-WebSocket-Key: eA==\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+  EXPECT_EQ(head_for_upstream(head, "").find("Upgrade"), std::string::npos);
+  for (const std::string& other : {get + "Connection: Upgrade\r\nUpgrade: h2c\r\n", get + "Upgrade: websocket\r\n", get + "Connection: Upgrade\r\n",
+                                  get + "Connection: Upgrade\r\nUpgrade: websocket, h2c\r\n",
+                                  get + "Connection: Upgrade\r\nUpgrade: websocket\r\nUpgrade: h2c\r\n",
+                                  get + "Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 5\r\n",
+                                  "POST http://a.example/chat HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"s,
+                                  "GET http://a.example/chat HTTP/1.0\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"s}) {
+    EXPECT_FALSE(good(other + key).websocket) << other;
+    EXPECT_EQ(head_for_origin(good(other + key)).find("Upgrade"), std::string::npos) << other;
+  }
 }
 
 TEST(RequestHead, TheHeadersThatFrameTheBodyCannotBeDropped) {

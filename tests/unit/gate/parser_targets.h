@@ -2,6 +2,7 @@
 // mutation test, which runs everywhere, and the fuzz targets, which need clang.
 #pragma once
 
+#include <algorithm>
 #include <cstdlib>
 #include <string>
 #include <string_view>
@@ -52,8 +53,19 @@ inline void http_target(std::string_view bytes) {
     }
     BodyFramer framer(head);
     const std::string_view rest = bytes.substr(result.size);
-    if (const auto taken = framer.take(rest))
-      require(*taken <= rest.size() && (framer.done() || *taken == rest.size()));
+    const auto taken = framer.take(rest);
+    if (taken) require(*taken <= rest.size() && (framer.done() || *taken == rest.size()));
+    // What may pass unseen leaves the end where it was.
+    BodyFramer skipping(head);
+    std::size_t at = 0;
+    bool malformed = false;
+    while (at < rest.size() && !skipping.done() && !malformed) {
+      const std::uint64_t plain = std::min<std::uint64_t>(skipping.plain(), rest.size() - at);
+      skipping.skip(plain);
+      at += plain;
+      if (plain == 0) malformed = !skipping.take(rest.substr(at++, 1));
+    }
+    require(malformed == !taken.has_value() && (malformed || (at == *taken && skipping.done() == framer.done())));
   }
   if (result.state == HeadResult::State::kBad)
     require(refusal(result.status, result.reason).find("\r\n\r\n") != std::string::npos);
