@@ -150,6 +150,7 @@ Result<> Manager::delete_machine(bool keep_golden, const ProgressSink& progress)
     TRY(records_.save(record));
   }
   TRY(pool_.clear());
+  TRY(histories_.clear());
   return machine_.remove(keep_golden, progress);
 }
 

@@ -111,7 +111,8 @@ Result<> Manager::bring_up(Record& record, const ProgressSink& progress, const a
     TRY_ASSIGN(const auto repository, git::Repository::discover(git_, record.worktree));
     const fs::path state = records_.directory_of(record.id) / "mirror";
     TRY(sys::make_directories(state, 0700));
-    TRY(clone_inside(*client, record, repository, {.max_history = config.max_history, .boundary_file = state / mirror::kBoundaryFile}, progress));
+    TRY_ASSIGN(const auto shared, bring_shared_history(*client, record, repository, config, progress));
+    TRY(clone_inside(*client, record, repository, {.max_history = config.max_history, .boundary_file = state / mirror::kBoundaryFile, .shared = shared}, progress));
     record.cloned = true;
     record.incarnation = random_hex(8);
     TRY(records_.save(record));
