@@ -117,12 +117,14 @@ Result<std::optional<StoredHistory>> Manager::bring_shared_history(incus::Client
       candidates.push_back(candidate);
     }
     if (const auto best = choose(known, candidates, config.share_history)) {
+      Phase phase(progress, "history", "Sharing the repository's history");
       auto there = bring_history(client, known[*best].volume, record.instance);
       if (there) return known[*best];
       if (there.error().kind() != ErrorKind::kNotFound) return fail(std::move(there).error());
       TRY(histories_.remove(known[*best].volume));  // of another data disk
     }
     TRY_ASSIGN(const StoredHistory made, make_history(client, record, repository, end_of_new_history(repository, tip, known, config.share_history), config, progress));
+    Phase phase(progress, "history", "Sharing the repository's history");
     TRY(bring_history(client, made.volume, record.instance));
     drop_replaced(client, repository, made, known);
     return made;

@@ -16,7 +16,11 @@ namespace fs = std::filesystem;
 
 Result<json::object> Manager::machine_status() {
   TRY_ASSIGN(const Config config, this->config());
-  return machine_.status(config);
+  TRY_ASSIGN(json::object status, machine_.status(config));
+  std::uint64_t histories = 0;
+  for (const auto& history : histories_.all()) histories += history.bytes;
+  status["histories_bytes"] = histories;
+  return status;
 }
 
 Result<> Manager::build_machine(const ProgressSink& progress) {
