@@ -8,6 +8,7 @@
 #include <chrono>
 
 #include "base/strings.h"
+#include "endpoint/history.h"
 #include "mirror/door.h"
 #include "sys/file.h"
 
@@ -22,6 +23,12 @@ fs::path unfinished_mark(const std::string& root) { return fs::path(root) / ".gi
 bool is_there(const fs::path& path) {
   struct stat data {};
   return ::lstat(path.c_str(), &data) == 0;
+}
+
+// What an attempt that was cut short had got may belong to a branch that has been reset since: nobody is to see it.
+Result<> forget_attempt(const std::string& root) {
+  for (const char* part : {"packed-refs", "refs", "objects"}) TRY(sys::remove_tree(fs::path(root) / ".git" / part));
+  return {};
 }
 
 Result<> install_helpers(const fs::path& directory) {
@@ -61,13 +68,16 @@ Result<> init_clone(int pack, const InitClone& clone) {
   if (!before) {
     TRY(sys::make_directories(fs::path(options.root) / ".git"));
     TRY(sys::write_file(unfinished_mark(options.root), ""));
+  } else {
+    TRY(forget_attempt(options.root));
   }
   TRY(take_hostname(clone.hostname));
   TRY(repository.make(true));
   TRY(install_helpers(clone.helper_directory));
   TRY(take_boundary(clone));
+  if (!clone.history.empty()) TRY(adopt_history(clone.history, fs::path(options.root) / ".git"));
   if (!clone.oid.empty()) {
-    sys::ProcessSpec unpack = repository.command({"index-pack", "--stdin"});
+    sys::ProcessSpec unpack = repository.command({"index-pack", "--stdin", "--fix-thin"});
     unpack.in = pack;
     TRY(context(sys::run_ok(unpack, {}, {.timeout = std::chrono::hours(1)}), "while unpacking the commits")
             .map([](const std::string&) {}));

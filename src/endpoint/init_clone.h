@@ -13,6 +13,7 @@ struct InitClone {
   std::string oid;                                  // the branch's tip; "" makes an unborn branch and reads no pack
   std::string helper_directory = "/usr/local/bin";  // where git-remote-locki and a stand-in for gh go; "" for nowhere
   std::string boundary_file;                        // where the history ends (git's shallow file), to be consumed; "" for nowhere
+  std::string history;                              // pack files that are here already (endpoint/history.h), to be consumed; the pack on stdin builds on them; "" for none
   std::string hostname;                             // that the machine takes: it may have been made before the sandbox had a name; "" for none
 };
 

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "endpoint/endpoint.h"
+#include "endpoint/history.h"
 #include "endpoint/init_clone.h"
 #include "sys/process.h"
 
@@ -25,7 +26,9 @@ constexpr std::string_view kHelp =
     "usage: endpoint [--git PROGRAM] [--cache DIR] [--notes FILE]\n"
     "       endpoint --init-clone --root DIR --branch NAME [--oid OID < PACK] [--object-format FORMAT]\n"
     "                [--user-name NAME] [--user-email ADDRESS] [--git PROGRAM] [--helper-dir DIR] [--hostname NAME]\n"
-    "                [--shallow FILE]\n"
+    "                [--shallow FILE] [--history DIR]\n"
+    "       endpoint --take-file FILE --size BYTES --hash BLAKE2B < CONTENT\n"
+    "       endpoint --link-history FROM --to DIR\n"
     "       endpoint --version\n"
     "exit status: 0; 1 failed; 2 wrong usage; 3 (--init-clone) there is a repository already\n";
 
@@ -34,6 +37,8 @@ struct Arguments {
   EndpointOptions endpoint;
   InitClone clone;
   std::string git;
+  std::string take_file, size, hash;
+  std::string link_history, to;
 };
 
 Result<Arguments> parse(int argc, char** argv) {
@@ -50,6 +55,12 @@ Result<Arguments> parse(int argc, char** argv) {
       {"--user-email", &arguments.clone.repository.user_email},
       {"--hostname", &arguments.clone.hostname},
       {"--shallow", &arguments.clone.boundary_file},
+      {"--history", &arguments.clone.history},
+      {"--take-file", &arguments.take_file},
+      {"--size", &arguments.size},
+      {"--hash", &arguments.hash},
+      {"--link-history", &arguments.link_history},
+      {"--to", &arguments.to},
       {"--helper-dir", &arguments.clone.helper_directory}};
   for (int i = 1; i < argc; ++i) {
     const std::string_view word = argv[i];
@@ -71,10 +82,20 @@ Result<Arguments> parse(int argc, char** argv) {
   if (arguments.clone_wanted &&
       (!arguments.clone.repository.root.starts_with('/') || arguments.clone.repository.branch.empty()))
     return locki::fail(locki::ErrorKind::kUsage, "--init-clone needs an absolute --root and a --branch");
+  if (!arguments.link_history.empty() && arguments.to.empty()) return locki::fail(locki::ErrorKind::kUsage, "--link-history needs --to");
   return arguments;
 }
 
+Result<> take(const Arguments& arguments) {
+  const auto size = locki::parse_u64(arguments.size);
+  const auto hash = locki::Hash::from_hex(arguments.hash);
+  if (!size || !hash) return locki::fail(locki::ErrorKind::kUsage, "--take-file needs a --size and a --hash");
+  return take_file(STDIN_FILENO, arguments.take_file, *size, *hash);
+}
+
 Result<> run(Arguments& arguments) {
+  if (!arguments.take_file.empty()) return take(arguments);
+  if (!arguments.link_history.empty()) return link_history(arguments.link_history, arguments.to);
   if (arguments.git.empty()) {
     TRY_ASSIGN(arguments.git, locki::sys::find_program("git"));
   }

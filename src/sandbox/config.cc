@@ -242,6 +242,7 @@ Result<Config> parse_config(std::string_view text, std::string_view shown_name, 
     {
       Reader git(top.table("git"), "git.", shown_name, error);
       git.number("max_history", config.max_history, 0, 100'000'000);
+      git.size("share_history", config.share_history, 1);
     }
     {
       Reader mirror(top.table("mirror"), "mirror.", shown_name, error);

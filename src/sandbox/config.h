@@ -45,6 +45,7 @@ struct Config {
   } net;
   std::string mirror;                                                           // Debian mirror; default: the host's apt configuration
   std::map<std::string, std::map<std::string, std::string>> agent_environment;  // [agents.NAME.environment]
+  std::uint64_t share_history = 16ULL << 20;  // bytes of a repository's objects from which on its sandboxes share their history in the VM (histories.h)
   unsigned max_history = 100'000;  // commits of a branch's history that a sandbox gets (git/shallow.h); 0: all
   std::vector<std::string> include;                                             // ignored paths that travel all the same
   std::vector<std::string> review_hold, review_allow;                           // patterns (review/patterns.h): held as well; not held

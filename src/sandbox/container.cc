@@ -11,6 +11,7 @@
 #include "git/pack.h"
 #include "git/shallow.h"
 #include "sandbox/agent_store.h"
+#include "sandbox/history_volume.h"
 #include "sandbox/provision.h"
 #include "sandbox/tar.h"
 #include "sys/file.h"
@@ -112,6 +113,12 @@ Result<> bring_boundary(incus::Client& client, const Record& record, const std::
   return {};
 }
 
+// What is shared ends where it ended when it was made; the branch may have a few commits more than the limit then.
+Result<git::History> history_of(const git::Repository& repository, const git::ObjectId& tip, const CloneSetup& setup) {
+  if (setup.shared) return git::History{.boundary = setup.shared->boundary, .cut = !setup.shared->boundary.empty()};
+  return context(git::newest_history(repository, tip, setup.max_history), "while looking how long the history is");
+}
+
 }  // namespace
 
 Result<> clone_inside(incus::Client& client, const Record& record, const git::Repository& repository, const CloneSetup& setup, const ProgressSink& progress) {
@@ -119,13 +126,15 @@ Result<> clone_inside(incus::Client& client, const Record& record, const git::Re
   TRY_ASSIGN(const git::ObjectId tip, repository.resolve("refs/heads/" + record.name));
   TRY_ASSIGN(const std::string user_name, repository.user_name());
   TRY_ASSIGN(const std::string user_email, repository.user_email());
-  TRY_ASSIGN(const git::History history, context(git::newest_history(repository, tip, setup.max_history), "while looking how long the history is"));
+  TRY_ASSIGN(const git::History history, history_of(repository, tip, setup));
   if (history.cut) {
     report(progress, {ProgressEvent::Kind::kNote, "clone", fmt::format("The history is long: {} gets its newest {} commits ([git] max_history in config.toml).", record.name, setup.max_history), std::nullopt});
   }
   TRY(note_boundary(setup.boundary_file, history.boundary));
   if (!history.boundary.empty()) TRY(bring_boundary(client, record, history.boundary));
-  TRY_ASSIGN(const std::string revisions, git::pack_revisions(repository, tip, {}, history.boundary));
+  std::vector<git::ObjectId> there;
+  if (setup.shared) there.push_back(setup.shared->tip);
+  TRY_ASSIGN(const std::string revisions, git::pack_revisions(repository, tip, there, history.boundary));
   TRY_ASSIGN(sys::Pipe pack, sys::make_pipe());
   TRY_ASSIGN(sys::Pipe wanted, sys::make_pipe());
   sys::ProcessSpec packer = git::pack_command(repository, pack.write.get());
@@ -142,6 +151,7 @@ Result<> clone_inside(incus::Client& client, const Record& record, const git::Re
                   "--oid",                tip,                    "--object-format", repository.object_format(),      "--user-name", user_name,
                   "--user-email",         user_email,             "--hostname",   instance_name(record.name, record.id)};
   if (!history.boundary.empty()) request.argv.insert(request.argv.end(), {"--shallow", std::string(kBoundaryInside)});
+  if (setup.shared) request.argv.insert(request.argv.end(), {"--history", std::string(kHistoryInside)});
   sys::Fd messages(::memfd_create("locki-clone", MFD_CLOEXEC));
   incus::ExecControl control;
   TRY_ASSIGN(const auto ended, context(client.exec(record.instance, request, {.in = pack.read.get(), .out = -1, .err = messages.get()}, control), "while cloning into the sandbox"));

@@ -3,12 +3,14 @@
 
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "base/progress.h"
 #include "git/repository.h"
 #include "incus/client.h"
 #include "sandbox/config.h"
+#include "sandbox/histories.h"
 #include "sandbox/record.h"
 
 namespace locki::sandbox {
@@ -38,6 +40,7 @@ Result<bool> ensure_container(incus::Client& client, const Record& record, const
 struct CloneSetup {
   std::size_t max_history = 0;          // commits; 0: all
   std::filesystem::path boundary_file;  // of the mirror's state (mirror/control.h): says where the history inside ends
+  std::optional<StoredHistory> shared;  // its files are in the container (history_volume.h): only what the branch has beyond it is sent
 };
 // The repository inside: a clone of what the branch reaches, at the worktree's path, on the same branch; of a history that is longer than
 // the limit its newest part, which is said once.

@@ -1,6 +1,6 @@
 // The use cases, as the daemon offers them. Thread-safe: each call may come from its own thread. One sandbox is changed by one call at
 // a time, the machine likewise; calls for different sandboxes run side by side. Long work reports progress and never prints. Its parts
-// are in manager_make.cc (record, branch, worktree), _open (bringing up), _pool (spare containers), _list, _remove, _review, _findings, _branches,
+// are in manager_make.cc (record, branch, worktree), _open (bringing up), _pool (spare containers), _history (shared histories), _list, _remove, _review, _findings, _branches,
 // _network and _machine; manager.cc has the rest.
 #pragma once
 
@@ -20,6 +20,7 @@
 #include "sandbox/audit.h"
 #include "sandbox/config.h"
 #include "sandbox/container.h"
+#include "sandbox/histories.h"
 #include "sandbox/idle.h"
 #include "sandbox/logins.h"
 #include "sandbox/machine.h"
@@ -224,6 +225,18 @@ class Manager {
   Result<bool> take_spare(incus::Client& client, Record& record, const ContainerSetup& setup);
   Result<> make_spare(incus::Client& client, const ContainerSetup& setup, const std::string& fits);
   bool memory_is_short();
+  // (manager_history.cc)
+  // What a new sandbox need not be sent is in its container, made when there is none yet that suits; nothing when its repository is small, or when that
+  // failed, which is told.
+  Result<std::optional<StoredHistory>> bring_shared_history(incus::Client& client, const Record& record, const git::Repository& repository, const Config& config, const ProgressSink& progress);
+  // These: the caller holds histories_mutex_.
+  std::vector<StoredHistory> histories_of(const Record& record, const Config& config) const;
+  static std::string end_of_new_history(const git::Repository& repository, const std::string& tip, const std::vector<StoredHistory>& known, std::uint64_t share_from);
+  Result<StoredHistory> make_history(incus::Client& client, const Record& record, const git::Repository& repository, const std::string& end, const Config& config, const ProgressSink& progress);
+  void drop_history(incus::Client& client, const std::string& volume);
+  void drop_replaced(incus::Client& client, const git::Repository& repository, const StoredHistory& by, std::vector<StoredHistory> known);
+  // Those of repositories that have no sandboxes, and volumes that no history is on.
+  void sweep_histories(incus::Client& client);
   Result<Record> find(const Where& where) const;
   // None is fine when no name was given.
   Result<std::optional<Record>> find_any(const Where& where) const;
@@ -252,6 +265,7 @@ class Manager {
   agents::AgentTable agents_;
   RecordStore records_;
   Pool pool_;
+  Histories histories_;
   Machine machine_;
   Logins logins_;
   git::Program git_;
@@ -268,6 +282,7 @@ class Manager {
   std::mutex create_mutex_;  // one branch and worktree at a time: git's own locks are per file
   // One container is made, started and removed at a time: under emulation several at once make Incus' database miss its own ten seconds.
   std::mutex containers_mutex_;
+  std::timed_mutex histories_mutex_;  // one history is made, taken over or removed at a time
   ScreenWatch screens_;
   IdleWatch idle_;  // of look_for_idleness() alone
   std::atomic<std::int64_t> watched_ms_{0};  // when a terminal last asked for questions, by the steady clock; 0: never

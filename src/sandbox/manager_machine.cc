@@ -16,7 +16,11 @@ namespace fs = std::filesystem;
 
 Result<json::object> Manager::machine_status() {
   TRY_ASSIGN(const Config config, this->config());
-  return machine_.status(config);
+  TRY_ASSIGN(json::object status, machine_.status(config));
+  std::uint64_t histories = 0;
+  for (const auto& history : histories_.all()) histories += history.bytes;
+  status["histories_bytes"] = histories;
+  return status;
 }
 
 Result<> Manager::build_machine(const ProgressSink& progress) {
@@ -150,6 +154,7 @@ Result<> Manager::delete_machine(bool keep_golden, const ProgressSink& progress)
     TRY(records_.save(record));
   }
   TRY(pool_.clear());
+  TRY(histories_.clear());
   return machine_.remove(keep_golden, progress);
 }
 

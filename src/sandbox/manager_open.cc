@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "base/strings.h"
 #include "git/worktree.h"
+#include "sandbox/history_volume.h"
 #include "sandbox/manager.h"
 #include "sandbox/rest_mark.h"
 #include "sandbox/tar.h"
@@ -111,7 +112,13 @@ Result<> Manager::bring_up(Record& record, const ProgressSink& progress, const a
     TRY_ASSIGN(const auto repository, git::Repository::discover(git_, record.worktree));
     const fs::path state = records_.directory_of(record.id) / "mirror";
     TRY(sys::make_directories(state, 0700));
-    TRY(clone_inside(*client, record, repository, {.max_history = config.max_history, .boundary_file = state / mirror::kBoundaryFile}, progress));
+    if (!made) {
+      // An attempt that was cut short may have left a volume attached.
+      TRY(detach_history(*client, record.instance));
+      sweep_again();
+    }
+    TRY_ASSIGN(const auto shared, bring_shared_history(*client, record, repository, config, progress));
+    TRY(clone_inside(*client, record, repository, {.max_history = config.max_history, .boundary_file = state / mirror::kBoundaryFile, .shared = shared}, progress));
     record.cloned = true;
     record.incarnation = random_hex(8);
     TRY(records_.save(record));

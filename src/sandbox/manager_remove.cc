@@ -72,6 +72,7 @@ Result<> Manager::remove_parts(const Record& record, const RemoveRequest& reques
     TRY(sys::remove_tree(record.worktree));
   }
   TRY(records_.remove(record.id));
+  if (auto client = machine_.running() ? machine_.incus() : fail(ErrorKind::kUnavailable, "")) sweep_histories(**client);
   audit_.write("removed", record, {{"forced", request.force}, {"branch_deleted", request.delete_branch}});
   return {};
 }
@@ -136,6 +137,7 @@ void Manager::sweep() {
     log::info("removing the container {}: it is nobody's", printable(instance.name));
     if (auto removed = remove_container(**client, instance.name); !removed) log::warning("{}", removed.error().describe());
   }
+  sweep_histories(**client);
 }
 
 void Manager::sweep_again() {

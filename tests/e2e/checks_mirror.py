@@ -11,6 +11,7 @@ import statistics
 import time
 
 from harness import Skipped, check, equal, eventually, expect, shortened
+from vm_root import VmRoot
 
 
 def agree(world, name="t1"):
@@ -438,6 +439,70 @@ def long_history_is_shortened(world):
         equal(world.git("rev-parse", "long"), work, "the commit on the host")
         equal(int(world.git("rev-list", "--count", "long")), length + 1, "the commits of the branch on the host")
         world.run("rm", "long", "--delete-branch", "--force").ok("locki rm")
+    finally:
+        world.config_file.write_text(before)
+
+
+@check
+def history_is_sent_once(world):
+    """One volume serves the sandboxes of a repository, killed or not, shows none of them what its branch does not reach, and goes with the last."""
+    world.sandbox("t1")
+    large = world.home / "large"
+    large.mkdir()
+    world.git("init", "-q", at=large)
+    for number in range(3):
+        (large / f"f{number}").write_bytes(os.urandom(20000))
+        world.git("add", "-A", at=large)
+        world.git("commit", "-q", "-m", f"commit {number}", at=large)
+    main = world.git("rev-parse", "main", at=large)
+    later = world.git("commit-tree", "-p", main, "-m", "later", "main^{tree}", at=large)
+    record, text = world.state / "histories.json", "of history into the VM"
+
+    def inside(name, script):
+        return world.sh(name, script, cwd=large)
+
+    def shared(name):
+        expect("history" not in inside(name, "cat /proc/mounts"), f"the volume is still mounted in {name}")
+        return inside(name, "ls .git/objects/pack | grep keep").strip()
+
+    def kept():
+        return [one["tip"] for one in json.loads(record.read_text())["histories"] if one["ready"]]
+
+    before = world.config_file.read_text()
+    world.config_file.write_text('[git]\nshare_history = "16KiB"\n' + before)
+    try:
+        world.kill_daemon()
+        world.env["LOCKI_FAULT"] = "history.filling"
+        try:
+            cut = world.run("new", "h1", "--from", later, cwd=large)
+        finally:
+            del world.env["LOCKI_FAULT"]
+        expect(cut.status != 0, "the daemon was not killed while it filled the volume")
+        inside("h1", "git fsck --strict")  # whoever comes next goes on with it
+        equal(kept(), [later], "the histories after the first sandbox")
+        first = shared("h1")
+        # The next branch does not have the commit that the first one ends at.
+        made = world.run("new", "h2", "--from", main, cwd=large).ok("locki new")
+        expect(text in made.errors, f"the second history was not made: {shortened(made.errors)}")
+        expect(world.x("h2", "git", "cat-file", "-e", later, cwd=large).status != 0, "a sandbox has a commit that its branch does not reach")
+        equal(kept(), [main], "the histories after the second sandbox: one for both")
+        expect(shared("h2") != first, "two histories with the same name")
+        made = world.run("new", "h3", "--from", later, cwd=large).ok("locki new")
+        expect(text not in made.errors, f"the history was sent once more: {shortened(made.errors)}")
+        equal(shared("h3"), shared("h2"), "the pack of the third sandbox")
+        equal(inside("h3", "git log --format=%s").split("\n")[0], "later", "git log inside")
+        work = inside("h3", "echo w > w && git add w && git commit -qm work && git gc -q && git fsck --strict && git rev-parse HEAD").strip()
+        world.run("sync", "h3", cwd=large).ok("locki sync")
+        equal(world.git("rev-parse", "h3", at=large), work, "the commit on the host")
+        equal(shared("h3"), shared("h2"), "the pack after git gc")
+        for name in ("h1", "h2", "h3"):
+            world.run("rm", name, "--force", "--delete-branch", cwd=large).ok("locki rm")
+        equal(kept(), [], "the histories without a sandbox")
+        vm = VmRoot(world.state / "vm/run/agent.sock")
+        try:
+            expect("history-" not in vm.sh("ls /data/pool/custom"), "the volume stays without a sandbox")
+        finally:
+            vm.close()
     finally:
         world.config_file.write_text(before)
 

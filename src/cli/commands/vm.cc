@@ -39,6 +39,7 @@ Result<int> status(Context& context, const Arguments&) {
   const auto total = human_bytes(memory > 0 ? static_cast<std::uint64_t>(memory) << 20 : 0);
   row("memory", runs ? bytes_of(reply, "memory_used_bytes") + " of " + total : total);
   row("disk", bytes_of(reply, "disk_used_bytes") + " of " + bytes_of(reply, "disk_bytes"));
+  if (json::int_or(reply, "histories_bytes") > 0) row("histories", bytes_of(reply, "histories_bytes") + " of the disk, shared by sandboxes");
   if (const auto* roots = json::object_or_null(reply, "roots")) {
     for (const auto& root : *roots) {
       if (!root.value().is_object()) continue;
