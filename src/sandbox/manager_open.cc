@@ -104,6 +104,7 @@ Result<> Manager::bring_up(Record& record, const ProgressSink& progress, const a
   if (made) {
     // What an earlier container held is gone, with the agents' settings in it.
     record.cloned = false;
+    record.incarnation.clear();
     record.agents.clear();
     TRY(records_.save(record));
   }
@@ -117,7 +118,11 @@ Result<> Manager::bring_up(Record& record, const ProgressSink& progress, const a
       TRY(detach_history(*client, record.instance));
       sweep_again();
     }
-    TRY_ASSIGN(const auto shared, bring_shared_history(*client, record, repository, config, progress));
+    // Where there was a clone before, somebody may have worked: such a container gets no hand on what others begin from.
+    std::optional<StoredHistory> shared;
+    if (record.incarnation.empty()) {
+      TRY_ASSIGN(shared, bring_shared_history(*client, record, repository, config, progress));
+    }
     TRY(clone_inside(*client, record, repository, {.max_history = config.max_history, .boundary_file = state / mirror::kBoundaryFile, .shared = shared}, progress));
     record.cloned = true;
     record.incarnation = random_hex(8);
