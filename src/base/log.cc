@@ -26,7 +26,7 @@ void open(int fd, Level least, std::string_view who) {
 void write(Level level, std::string_view text) {
   if (g_fd < 0 || level < g_least) return;
   const auto now = std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
-  std::string line = fmt::format("{:%Y-%m-%dT%H:%M:%S}Z {}[{}] {}: ", now, g_who, getpid(), kNames[static_cast<int>(level)]);
+  std::string line = fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z {}[{}] {}: ", now, now.time_since_epoch().count() % 1000, g_who, getpid(), kNames[static_cast<int>(level)]);
   for (const char c : redacted(text)) line += c == '\n' ? ' ' : c;
   line += '\n';
   // One write, so that lines of several processes on an O_APPEND file do not mix.

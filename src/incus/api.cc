@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "base/log.h"
 #include "base/strings.h"
 #include "incus/client_impl.h"
 #include "incus/parse.h"
@@ -77,7 +78,9 @@ Result<std::string> operation_id(std::string_view url) {
 
 Result<Answer> Client::Impl::send(net::Request request) {
   const std::size_t limit = request.max_response_bytes;
+  const auto begun = Clock::now();
   TRY_ASSIGN(const net::Response response, http.request(request));
+  log::debug("incusd: {} {} -> {}, {} ms", request.method, printable(request.target, 100), response.status, std::chrono::ceil<std::chrono::milliseconds>(Clock::now() - begun).count());
   TRY_ASSIGN(Answer answer, parse_answer(response.status, response.body, limit));
   if (auto etag = response.headers.find("etag"); etag != response.headers.end()) answer.etag = etag->second;
   return answer;
