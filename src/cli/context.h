@@ -33,6 +33,7 @@ struct OpenedSandbox {
   std::string agent_session;                            // program inside: runs or joins an agent's own screen
   std::vector<std::string> argv_prefix;                 // the agent and its bypass arguments; empty for exec
   std::string client_cert, client_key, server_cert;     // files
+  std::string tls_ticket;                               // net::TlsConfig::ticket in base64; may be empty
 };
 
 // One command running in a sandbox. exec() is called once and blocks; the others may be called from any thread at any time.

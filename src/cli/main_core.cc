@@ -1,4 +1,5 @@
 // libexec/locki/locki: everything, with TLS.
+#include "base/strings.h"
 #include "cli/main_services.h"
 #include "daemon/server.h"
 #include "incus/client.h"
@@ -30,6 +31,7 @@ class CoreServices : public CommonServices {
     TRY_ASSIGN(tls.client_cert_pem, sys::read_file(sandbox.client_cert, 1 << 20));
     TRY_ASSIGN(tls.client_key_pem, sys::read_file(sandbox.client_key, 1 << 20));
     TRY_ASSIGN(tls.pinned_server_cert_pem, sys::read_file(sandbox.server_cert, 1 << 20));
+    if (const auto ticket = unbase64(sandbox.tls_ticket)) tls.ticket = as_text(*ticket);
     // The daemon hands out connected streams, one a call; it never sees what goes over them.
     const auto connect_incus = [this]() -> Result<sys::Fd> {
       TRY_ASSIGN(const auto daemon, this->connect());

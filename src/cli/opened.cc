@@ -28,6 +28,7 @@ Result<OpenedSandbox> read_opened(const json::object& reply) {
     if (!member.value().is_string()) return fail(ErrorKind::kProtocol, "the daemon answered with an environment that is none");
     sandbox.environment.emplace(member.key(), member.value().get_string());
   }
+  sandbox.tls_ticket = json::string_or(reply, "tls_ticket");
   sandbox.agent_session = json::string_or(reply, "agent_session");
   TRY_ASSIGN(const auto prefix, json::get_array(reply, "argv_prefix"));
   for (const auto& word : prefix) {

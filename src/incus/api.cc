@@ -166,6 +166,8 @@ Result<Client> Client::make(const net::TlsConfig& tls, net::Connector connect) {
   return Client(std::make_unique<Impl>(std::move(context), std::move(connect)));
 }
 
+std::string Client::ticket() const { return impl_->tls->ticket(); }
+
 Result<ServerInfo> Client::server(std::chrono::milliseconds timeout) {
   net::Request request{.target = "/1.0"};
   request.timeout = timeout;

@@ -44,6 +44,7 @@ class Client {
   Result<> wait_answer(std::chrono::milliseconds timeout, std::stop_token stop = {});
   Result<> set_server_config(const Config& config);
   void drop_connections();  // kept ones, for instance after the VM was suspended
+  std::string ticket() const;  // net::TlsConfig::ticket, for another client of this server
 
   // ---- instances
   Result<> create_instance(const CreateInstance& wanted, const WaitOptions& wait = {});

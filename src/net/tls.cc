@@ -60,6 +60,16 @@ Error handshake_error() {
 TlsContext::TlsContext(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 TlsContext::~TlsContext() = default;
 
+std::string TlsContext::ticket() const {
+  const SessionPtr session = impl_->session();
+  const int size = session ? i2d_SSL_SESSION(session.get(), nullptr) : 0;
+  if (size <= 0) return "";
+  std::string der(static_cast<std::size_t>(size), '\0');
+  auto* to = reinterpret_cast<unsigned char*>(der.data());
+  if (i2d_SSL_SESSION(session.get(), &to) != size) return "";
+  return der;
+}
+
 Result<std::shared_ptr<TlsContext>> TlsContext::make(const TlsConfig& config) {
   auto impl = std::make_unique<Impl>();
   TRY_ASSIGN(X509Ptr pinned, context(read_certificate(config.pinned_server_cert_pem), "while reading the server's certificate"));
@@ -82,6 +92,11 @@ Result<std::shared_ptr<TlsContext>> TlsContext::make(const TlsConfig& config) {
   SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
   SSL_CTX_sess_set_new_cb(ctx, new_session);
   if (SSL_CTX_set_ex_data(ctx, impl_index(), impl.get()) != 1) return fail(openssl_error(ErrorKind::kFailed, "cannot set TLS up"));
+  if (!config.ticket.empty()) {
+    const auto* der = reinterpret_cast<const unsigned char*>(config.ticket.data());
+    if (const SessionPtr session(d2i_SSL_SESSION(nullptr, &der, static_cast<long>(config.ticket.size()))); session) impl->remember(session.get());
+    ERR_clear_error();
+  }
   return std::shared_ptr<TlsContext>(new TlsContext(std::move(impl)));
 }
 

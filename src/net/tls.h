@@ -17,6 +17,7 @@ struct TlsConfig {
   std::string client_cert_pem;
   std::string client_key_pem;
   std::string pinned_server_cert_pem;
+  std::string ticket = {};  // TlsContext::ticket() of another context to the same peer; an unusable one is as good as none
 };
 
 // Gives a fresh connected stream socket (TCP or unix) to the peer. How it gets there is the caller's business: there are no addresses here.
@@ -30,6 +31,10 @@ class TlsContext {
   ~TlsContext();
   TlsContext(const TlsContext&) = delete;
   TlsContext& operator=(const TlsContext&) = delete;
+
+  // What resumes the newest session, for another process that may use the same key: as secret as that. DER (RFC 8446, 4.6.1, in OpenSSL's
+  // own form); "" before the peer gave one.
+  std::string ticket() const;
 
   struct Impl;  // tls_impl.h, for net/ only
   Impl& impl() const { return *impl_; }

@@ -145,6 +145,7 @@ Result<Record> Manager::stop(const Where& where, bool force, const ProgressSink&
     if (!synced) report(progress, {ProgressEvent::Kind::kWarning, "stop", "not everything inside reached the host: " + synced.error().describe(), std::nullopt});
   }
   mirrors_.stop(record.id);
+  (void)take_left_running(record.id);
   TRY(records_.save(record));
   TRY_ASSIGN(const bool exists, client->instance_exists(record.instance));
   if (exists) TRY(client->stop(record.instance, false, std::chrono::seconds(20)));
@@ -236,6 +237,10 @@ void Manager::take_up_running() {
   if (!client) return;
   auto instances = (*client)->list_instances();
   if (!instances) return log::warning("{}", instances.error().describe());
+  {
+    const std::scoped_lock guard(mutex_);
+    left_running_.clear();  // from here on there is somebody to ask
+  }
   for (auto& record : *records) {
     const auto running = std::find_if(instances->begin(), instances->end(), [&](const auto& i) { return i.name == record.instance && i.running(); });
     if (running == instances->end()) continue;
@@ -248,8 +253,15 @@ void Manager::take_up_running() {
 }
 
 Result<> Manager::ensure_machine(const Config& config, const agents::Agent* wanted, const ProgressSink& progress) {
+  const bool ran = machine_.running();
   TRY(machine_.ensure(config, wanted, progress));
-  if (!machine_.take_woken()) return {};
+  const bool woken = machine_.take_woken();
+  {
+    const std::scoped_lock guard(mutex_);
+    if (woken) left_running_ = std::exchange(rested_, {});
+    else if (!ran) left_running_.clear();
+  }
+  if (!woken) return {};
   // What runs in there already must find its way out before anything else is done.
   TRY_ASSIGN(const auto records, records_.list());
   for (const auto& record : records) {

@@ -255,6 +255,9 @@ class Manager {
   std::unique_lock<std::mutex> lock(const std::string& id);
   // Locks a sandbox that was found, and reads its record again: others may have gone on with it meanwhile. kNotFound: it is gone.
   Result<std::unique_lock<std::mutex>> hold(Record& record);
+  // Its container runs as it did when the machine fell asleep; true once, for whoever looks first. To ask incusd instead costs a woken, emulated
+  // machine a third of a second; should the container have ended on its own since, one command fails, and the next one starts it.
+  bool take_left_running(const std::string& id);
   // Up as far as this process knows, without asking the machine.
   bool is_up(const std::string& id);
 
@@ -278,6 +281,8 @@ class Manager {
   std::size_t attended_ = 0;  // how many wait for a container
   std::chrono::steady_clock::time_point last_attended_;
   bool swept_ = false;
+  std::set<std::string> rested_;        // ids whose containers ran when the machine was last brought to rest
+  std::set<std::string> left_running_;  // of these, after it was woken: those that nobody has looked at since
 
   std::mutex create_mutex_;  // one branch and worktree at a time: git's own locks are per file
   // One container is made, started and removed at a time: under emulation several at once make Incus' database miss its own ten seconds.

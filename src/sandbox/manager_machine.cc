@@ -66,9 +66,18 @@ Result<> Manager::nobody_uses_it(std::string_view remedy) const {
 
 Result<> Manager::rest(std::chrono::milliseconds patience, const ProgressSink& progress) {
   TRY_ASSIGN(auto records, records_.list());
+  {
+    const std::scoped_lock guard(mutex_);
+    rested_.clear();
+    left_running_.clear();
+  }
   for (auto& record : records) {
     const auto held = hold(record);
     if (!held) continue;  // removed meanwhile
+    if (is_up(record.id) && mirrors_.status(record.id).state != "closed") {
+      const std::scoped_lock guard(mutex_);
+      rested_.insert(record.id);
+    }
     TRY(bring_home(record, patience, progress));
     mirrors_.stop(record.id);
   }

@@ -22,6 +22,11 @@ bool Manager::is_up(const std::string& id) {
   return (state == "quiet" || state == "busy" || state == "closed") && machine_.working();
 }
 
+bool Manager::take_left_running(const std::string& id) {
+  const std::scoped_lock guard(mutex_);
+  return left_running_.erase(id) > 0;
+}
+
 ContainerSetup Manager::container_setup(const Record& record, const Config& config, const ProgressSink& progress) {
   Wishes wishes;
   if (auto repository = git::Repository::discover(git_, record.worktree)) {
@@ -88,6 +93,7 @@ Result<> Manager::bring_up(Record& record, const ProgressSink& progress, const a
   TRY_ASSIGN(setup.image_alias, machine_.image_alias());
   const bool settled = std::exchange(record.settled, false);
   TRY(records_.save(record));
+  const bool runs = take_left_running(record.id) && record.cloned;
   bool made = false;
   {
     const std::scoped_lock one(containers_mutex_);
@@ -97,7 +103,7 @@ Result<> Manager::bring_up(Record& record, const ProgressSink& progress, const a
     // A container of our own address must not find the gate closed.
     TRY(machine_.egress().admit(record, config));
     TRY(machine_.publish_names());
-    if (!made) {
+    if (!made && !runs) {
       TRY_ASSIGN(made, ensure_container(*client, record, setup, progress));
     }
   }

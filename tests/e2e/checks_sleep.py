@@ -50,6 +50,15 @@ def sleeps_and_wakes(world):
 
 
 @check
+def wakes_to_stop_one(world):
+    """What ran when it fell asleep is not taken for running after it was stopped."""
+    world.sandbox("t1")
+    world.run("vm", "suspend", timeout=120).ok("locki vm suspend")
+    world.run("stop", "t1", timeout=300).ok("stopping a sandbox of a machine that sleeps")
+    equal(world.x("t1", "echo", "up", timeout=300).text, "up\n", "a command in the sandbox that was stopped")
+
+
+@check
 def suspend_waits_for_sessions(world):
     world.sandbox("t1")
     session = world.begin("x", "t1", "--", "sleep", "30")

@@ -67,6 +67,31 @@ TEST_F(Http, ConnectionsAreKeptAndSessionsResumed) {
   EXPECT_EQ(server_.resumed, 1);
 }
 
+TEST_F(Http, AnotherProcessTakesUpASession) {
+  const auto first = *TlsContext::make(server_.config());
+  EXPECT_EQ(first->ticket(), "");
+  HttpClient before(first, server_.connector());
+  ASSERT_TRUE(before.request({.target = "/1"}));
+  TlsConfig config = server_.config();
+  config.ticket = first->ticket();
+  ASSERT_NE(config.ticket, "");
+  EXPECT_TRUE(client(config).request({.target = "/2"}));
+  EXPECT_EQ(server_.resumed, 1);
+
+  TlsConfig cut = config;
+  cut.ticket.resize(cut.ticket.size() / 2);
+  EXPECT_TRUE(client(cut).request({.target = "/3"}));
+  EXPECT_EQ(server_.resumed, 1);
+
+  // The pin holds for what is resumed, too.
+  const int requests = server_.requests;
+  config.pinned_server_cert_pem = make_identity("incus")->certificate_pem;
+  const auto response = client(config).request({.target = "/4"});
+  ASSERT_FALSE(response);
+  EXPECT_EQ(response.error().kind(), ErrorKind::kPermission);
+  EXPECT_EQ(server_.requests, requests);
+}
+
 TEST_F(Http, AKeptConnectionThatDiedIsReplaced) {
   HttpClient http = client();
   std::atomic<int> count = 0;
