@@ -140,7 +140,7 @@ Result<Record> Manager::stop(const Where& where, bool force, const ProgressSink&
   const Attending user(*this);
   Phase phase(progress, "stop", fmt::format("Stopping {}", record.name));
   TRY_ASSIGN(auto client, machine_.incus());
-  if (is_up(record.id)) {
+  if (can_settle(record.id)) {
     auto synced = settle(record, kSyncTime);
     if (!synced) report(progress, {ProgressEvent::Kind::kWarning, "stop", "not everything inside reached the host: " + synced.error().describe(), std::nullopt});
   }

@@ -260,6 +260,8 @@ class Manager {
   bool take_left_running(const std::string& id);
   // Up as far as this process knows, without asking the machine.
   bool is_up(const std::string& id);
+  // Up, or about to be: its mirror can be asked to bring both sides together.
+  bool can_settle(const std::string& id);
 
   static constexpr std::chrono::milliseconds kSyncTime{120'000}, kBringHome{60'000};
 

@@ -41,7 +41,7 @@ Result<> Manager::start_machine(const ProgressSink& progress) {
 }
 
 Result<> Manager::bring_home(Record& record, std::chrono::milliseconds patience, const ProgressSink& progress) {
-  if (!is_up(record.id)) return {};
+  if (!can_settle(record.id)) return {};
   Phase phase(progress, "sync." + record.id, fmt::format("Bringing home what {} did", record.name));
   (void)settle(record, patience);
   return records_.save(record);
@@ -74,11 +74,11 @@ Result<> Manager::rest(std::chrono::milliseconds patience, const ProgressSink& p
   for (auto& record : records) {
     const auto held = hold(record);
     if (!held) continue;  // removed meanwhile
+    TRY(bring_home(record, patience, progress));
     if (is_up(record.id) && mirrors_.status(record.id).state != "closed") {
       const std::scoped_lock guard(mutex_);
       rested_.insert(record.id);
     }
-    TRY(bring_home(record, patience, progress));
     mirrors_.stop(record.id);
   }
   sweep_again();

@@ -17,10 +17,16 @@ namespace locki::sandbox {
 
 namespace fs = std::filesystem;
 
+namespace {
+constexpr std::chrono::milliseconds kBehindTheFirst{1500};
+}
+
 bool Manager::is_up(const std::string& id) {
   const std::string state = mirrors_.status(id).state;
   return (state == "quiet" || state == "busy" || state == "closed") && machine_.working();
 }
+
+bool Manager::can_settle(const std::string& id) { return is_up(id) || (mirrors_.status(id).state == "starting" && machine_.working()); }
 
 bool Manager::take_left_running(const std::string& id) {
   const std::scoped_lock guard(mutex_);
@@ -134,14 +140,16 @@ Result<> Manager::bring_up(Record& record, const ProgressSink& progress, const a
     record.incarnation = random_hex(8);
     TRY(records_.save(record));
   }
-  TRY_ASSIGN(auto plan, mirror_plan(record, config));
-  mirrors_.start(record.id, std::move(plan));
   // A new clone of a clean worktree is what the host has, and so is what came to rest if the host did nothing since. Anything else may be behind:
   // what the user does next must not meet old files.
   const auto repository = git::Repository::discover(git_, record.worktree);
   const bool new_and_clean = cloned_now && repository && !git::is_dirty(*repository, record.worktree).value_or(true);
   const bool as_it_was = !cloned_now && settled && repository && repository->ref("refs/heads/" + record.name).value_or(std::nullopt) == record.rested_tip &&
                          unchanged_since(record.worktree, record.rested);
+  TRY_ASSIGN(auto plan, mirror_plan(record, config));
+  // An emulated machine that was just woken has no processor to spare while somebody waits for a command's first output.
+  if (runs && as_it_was) plan.begin_after = kBehindTheFirst;
+  mirrors_.start(record.id, std::move(plan));
   if (new_and_clean || as_it_was) return {};
   Phase phase(progress, "mirror", "Bringing the files up to date");
   if (auto synced = mirrors_.sync(record.id, kSyncTime); !synced) {

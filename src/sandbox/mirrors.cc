@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include "base/log.h"
 #include "base/strings.h"
@@ -85,6 +86,7 @@ class Mirrors::Mirror {
   Result<json::object> ask(json::object request, milliseconds timeout) {
     std::unique_lock lock(mutex_);
     const auto deadline = steady_clock::now() + timeout;
+    if (!std::exchange(wanted_, true)) changed_.notify_all();
     if (!changed_.wait_until(lock, deadline, [&] { return control_ || stopping_ || status_.state == "closed"; })) return not_in_time();
     if (!control_) return fail(ErrorKind::kUnavailable, "the mirror is " + status_.state + (status_.problem.empty() ? "" : ": " + status_.problem));
     const std::int64_t id = ++last_id_;
@@ -136,6 +138,11 @@ class Mirrors::Mirror {
   }
 
   void supervise() {
+    set_state("starting");
+    {
+      std::unique_lock lock(mutex_);
+      changed_.wait_for(lock, plan_.begin_after, [&] { return stopping_ || wanted_; });
+    }
     milliseconds delay(200);
     int short_lives = 0;
     for (;;) {
@@ -268,6 +275,7 @@ class Mirrors::Mirror {
   std::condition_variable changed_;
   MirrorStatus status_;
   bool stopping_ = false, over_ = false;
+  bool wanted_ = false;  // somebody asked it something
   sys::Fd control_;                         // ours; set while a worker runs
   incus::ExecControl* exec_ = nullptr;      // likewise
   std::int64_t last_id_ = 0;

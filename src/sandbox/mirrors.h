@@ -38,6 +38,7 @@ struct MirrorPlan {
   std::string instance;
   std::vector<std::string> endpoint;  // argv inside
   mirror::StartSettings settings;
+  std::chrono::milliseconds begin_after{0};  // unless it is asked something before
 };
 
 // The answer to a sync: nothing is in the way that keeps a file inside. (Held files are a matter of their own.)

@@ -59,6 +59,18 @@ def wakes_to_stop_one(world):
 
 
 @check
+def sleeps_again_at_once(world):
+    """What a command wrote just after the machine woke is on the host when the machine sleeps again."""
+    worktree = world.sandbox("t1")
+    world.run("vm", "suspend", timeout=120).ok("locki vm suspend")
+    world.sh("t1", "echo awake > awake.txt")
+    world.run("vm", "suspend", timeout=120).ok("locki vm suspend, again")
+    equal((worktree / "awake.txt").read_text(), "awake\n", "the file of the short time between")
+    world.sh("t1", "rm awake.txt")
+    world.sync("t1")
+
+
+@check
 def suspend_waits_for_sessions(world):
     world.sandbox("t1")
     session = world.begin("x", "t1", "--", "sleep", "30")
