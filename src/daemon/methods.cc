@@ -8,6 +8,7 @@
 
 #include "base/strings.h"
 #include "daemon/meeting.h"
+#include "gate/policy.h"
 
 namespace locki::daemon {
 
