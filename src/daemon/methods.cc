@@ -8,6 +8,7 @@
 
 #include "base/strings.h"
 #include "daemon/meeting.h"
+#include "gate/policy.h"
 
 namespace locki::daemon {
 
@@ -85,7 +86,9 @@ Result<Reply> connect_incus(const Call& call) {
 
 Result<Reply> change_network(const Call& call, bool allow) {
   TRY_ASSIGN(const auto scope, sandbox::parse_scope(call.text("scope")));
-  return reply(call.manager.change_network(call.where(), allow, call.text("host"), scope));
+  TRY(call.manager.change_network(call.where(), allow, call.text("host"), scope));
+  const auto rule = gate::parse_rule_target(allow, call.text("host"), "");
+  return Reply{{{"note", rule ? gate::limits_of(*rule) : ""}}, {}};
 }
 
 Result<Reply> leave(const Call& call) {

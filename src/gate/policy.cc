@@ -8,6 +8,7 @@ namespace locki::gate {
 namespace {
 
 constexpr std::string_view kServiceDomain = "locki.internal";
+constexpr std::string_view kProxy = "gate.locki.internal:3128";
 constexpr std::size_t kMaxRules = 10'000;
 
 bool is_beneath(std::string_view name, std::string_view domain) {
@@ -56,6 +57,16 @@ Decision decide_without_rule(const Policy& policy, const Endpoint& endpoint) {
   if (is_local_name(endpoint.host.name))
     return {false, "mode open", "", "a local name needs a rule of its own, also in mode open", std::nullopt};
   return {true, "mode open", "", "every public host is allowed", std::nullopt};
+}
+
+// How a program inside gets to a host that is allowed, on a port that does not speak for itself. Not for services: they lead wherever they are called.
+std::string way_inside(const Policy& policy, const Endpoint& endpoint) {
+  if (endpoint.host.address) return fmt::format("through the proxy only ({}): plain addresses lead nowhere", kProxy);
+  if (is_web(endpoint.port)) return "by its name";
+  if (!named_ports(policy).contains(endpoint.port))
+    return fmt::format("through the proxy only ({}), since no rule names port {}; directly, too, after: locki net allow {}", kProxy, endpoint.port, endpoint.to_string());
+  if (named_hosts(policy).contains(endpoint.host.name)) return "by its name, which has an address of its own: in any protocol";
+  return fmt::format("by its name in TLS and HTTP, which say it; else through the proxy ({}), or, in any protocol, after: locki net allow {}", kProxy, endpoint.to_string());
 }
 
 tl::unexpected<Error> bad_rule(std::string_view text, std::string_view why) {
@@ -117,7 +128,7 @@ Result<Rule> parse_rule_target(bool allow, std::string_view target, std::string_
   } else if (rest.starts_with(".")) {
     rule.match = Rule::Match::kDomain;
     rest.remove_prefix(1);
-  } else if (rest == "*") {
+  } else if (rest == "*" || rest.starts_with("*:")) {
     return bad_rule(target, "it would match every host; mode open does that");
   }
   if (rest.ends_with(":*")) {
@@ -137,6 +148,31 @@ Result<Rule> parse_rule_target(bool allow, std::string_view target, std::string_
   if (is_or_beneath(rule.host.name, kServiceDomain))
     return bad_rule(target, "names under .locki.internal are services: see [net.services] in the config");
   return rule;
+}
+
+Result<> can_work(const Rule& rule) {
+  if (!rule.allow) return {};
+  if (rule.host.address) {
+    const auto why = forbidden(*rule.host.address);
+    if (!why) return {};
+    return fail(ErrorKind::kUsage, fmt::format("no rule can open {}: {}", rule.host.name, *why),
+                "one port of this machine or its network can be a service: [net.services] in the config, see docs/network.md");
+  }
+  if (is_or_beneath(rule.host.name, "localhost"))
+    return fail(ErrorKind::kUsage, fmt::format("no rule can open {}: inside, it is the sandbox itself, and this machine is never reachable by it", rule.host.name),
+                "one port of this machine can be a service: [net.services] in the config, see docs/network.md");
+  return {};
+}
+
+std::string limits_of(const Rule& rule) {
+  if (!rule.allow) return "";
+  if (rule.host.address) return fmt::format("an address is reached through the proxy only ({})", kProxy);
+  if (rule.any_port)
+    return fmt::format("on ports that no other rule names, through the proxy only ({}); for a direct way name the port: locki net allow {}:PORT", kProxy,
+                       rule.match == Rule::Match::kExact ? rule.host.name : "HOST");
+  if (rule.match == Rule::Match::kExact || !rule.port || is_web(*rule.port)) return "";
+  return fmt::format("on port {0} such hosts are found by TLS, HTTP and the proxy ({1}), which say the name; for any other protocol name the host: locki net allow HOST:{0}",
+                     *rule.port, kProxy);
 }
 
 Result<Rule> parse_rule(std::string_view line, std::string_view source) {
@@ -226,6 +262,7 @@ std::string explain(const Policy& policy, const Endpoint& endpoint) {
     if (matches_host(rule, endpoint.host))
       text += fmt::format("  passed over because of its port: rule {}: {}\n", number, rule.to_string());
   }
+  if (decision.allowed && !decision.service) text += fmt::format("  from inside: {}\n", way_inside(policy, endpoint));
   if (decision.allowed && !decision.service)
     text +=
         "  after resolution: loopback, private, link-local and metadata addresses are refused whatever the rules say\n";

@@ -46,6 +46,12 @@ struct Rule {
 Result<Rule> parse_rule(std::string_view line, std::string_view source);
 // The same without the first word, as in `locki net allow HOST`.
 Result<Rule> parse_rule_target(bool allow, std::string_view target, std::string_view source);
+// kUsage with what to do instead, for an allow rule of which no connection can ever come: an address that is never reachable (address.h; the host's own are not
+// looked at), or a name that means this machine itself.
+Result<> can_work(const Rule& rule);
+// What a program inside has to know about a rule on ports of its own whose hosts get no address to themselves (named_hosts()): which ways are left and
+// how to have all. "" when there is nothing to know.
+std::string limits_of(const Rule& rule);
 // One rule a line; "#" starts a comment. The error names the line. At most 10,000 rules.
 Result<std::vector<Rule>> parse_rules(std::string_view text, std::string_view source);
 
@@ -83,7 +89,8 @@ std::set<std::string> named_hosts(const Policy& policy);
 bool is_web(std::uint16_t port);
 // Ports other than those that rules and services name.
 std::set<std::uint16_t> named_ports(const Policy& policy);
-// Several lines: the decision, the rule with its source and position, what was passed over because of its port.
+// Several lines: the decision, the rule with its source and position, what was passed over because of its port, and how programs inside get there
+// when the name alone does not lead them.
 std::string explain(const Policy& policy, const Endpoint& endpoint);
 
 }  // namespace locki::gate

@@ -25,6 +25,8 @@ namespace {
 constexpr std::chrono::minutes kBootDeadline{8};
 // Waiting for longer is told.
 constexpr milliseconds kUnnoticed{500};
+// For the machine's name server to take other names; longer only when the guest agent is stuck, and then there is another way.
+constexpr milliseconds kNaming{5000};
 }  // namespace
 
 Machine::Machine(const sys::Paths& paths, const sys::Installation& installation) : paths_(paths), installation_(installation), egress_(paths, installation) {
@@ -108,6 +110,7 @@ Result<> Machine::boot(const Config& config, const ProgressSink& progress) {
   const gate::HostTable hosts = egress_.hosts();
   resumed_ = started.resumed && started.label == provision_id(roots_->image, hosts);
   set_published(resumed_ ? std::optional(hosts) : std::nullopt);
+  names_by_file_ = true;
   auto status = driver_->status();
   if (!started.resumed && status && !status->accelerator_note.empty()) {
     report(progress, {ProgressEvent::Kind::kWarning, "vm.accelerator", "no hardware acceleration, everything is slower: " + status->accelerator_note, std::nullopt});
@@ -160,9 +163,9 @@ Result<> Machine::wait_for_incus(const ProgressSink& progress) {
 
 Result<> Machine::provision_once(const ProgressSink& progress) {
   TRY_ASSIGN(auto client, incus());
-  const gate::HostTable hosts = egress_.hosts();
-  TRY(patiently("provisioning", [&] { return provision(*client, roots_->image, hosts, progress); }));
-  set_published(hosts);
+  set_published(std::nullopt);
+  TRY(patiently("provisioning", [&] { return provision(*client, roots_->image, progress); }));
+  names_by_file_ = true;
   return context(ensure_agent_store(*client), "while making the agent store");
 }
 
@@ -198,7 +201,10 @@ Result<> Machine::bring_up(const Config& config, const ProgressSink& progress) {
   TRY(egress_.open(*driver_, config));
   TRY(wait_for_incus(progress));
   if (!resumed_) TRY(provision_once(progress));
-  TRY(publish_names());
+  {
+    const std::scoped_lock names(names_mutex_);
+    TRY(publish_names_locked());
+  }
   ready_ = true;
   return {};
 }
@@ -218,10 +224,20 @@ void Machine::set_published(std::optional<gate::HostTable> hosts) {
 
 Result<> Machine::publish_names() {
   const std::scoped_lock lock(names_mutex_);
+  // Otherwise it begins or ends, and bring_up() does it.
+  return published_ ? publish_names_locked() : Result<>();
+}
+
+Result<> Machine::publish_names_locked() {
   const gate::HostTable hosts = egress_.hosts();
   const auto client = std::atomic_load(&client_);
-  if (!client || !published_ || *published_ == hosts) return {};
-  TRY(patiently("naming hosts", [&] { return provision_network(*client, hosts); }));
+  if (!client || published_ == hosts) return {};
+  if (names_by_file_) {
+    const auto told = driver_->run_in_guest("/bin/sh", names_change(hosts), kNaming);
+    if (!told) log::warning("hosts are named by Incus from now on: {}", printable(told.error().describe()));
+    names_by_file_ = told.has_value();
+  }
+  if (!names_by_file_) TRY(patiently("naming hosts", [&] { return provision_network(*client, network_definition(hosts)); }));
   published_ = hosts;
   return {};
 }
@@ -264,7 +280,8 @@ Result<> Machine::put_to_sleep() {
   std::string label;
   if (ready_ && roots_) {
     const std::scoped_lock names(names_mutex_);
-    label = provision_id(roots_->image, published_.value_or(gate::HostTable{}));
+    // One whose names are in Incus' settings is set up again when it wakes.
+    if (names_by_file_) label = provision_id(roots_->image, published_.value_or(gate::HostTable{}));
   }
   auto client = std::atomic_exchange(&client_, std::shared_ptr<incus::Client>());
   if (auto suspended = driver_->suspend(label); !suspended) {

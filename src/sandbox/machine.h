@@ -90,6 +90,7 @@ class Machine {
   std::string trust_archive_locked();
   Result<> wait_for_incus(const ProgressSink& progress);
   Result<> provision_once(const ProgressSink& progress);
+  Result<> publish_names_locked();  // names_mutex_
   void set_published(std::optional<gate::HostTable> hosts);
   Result<net::Identity> identity(std::string_view name);
   std::filesystem::path data_disk() const;
@@ -107,7 +108,8 @@ class Machine {
   bool resumed_ = false;    // the last start woke a machine that was provisioned as this build does it
   std::timed_mutex mutex_;  // of the machine's life: start, stop, what is above
   std::mutex names_mutex_;
-  std::optional<gate::HostTable> published_;  // what the machine's name server was told
+  std::optional<gate::HostTable> published_;  // what the machine's name server was told; nothing: not known
+  bool names_by_file_ = true;                 // in provision.h's kNamesFile; else in Incus' settings, until the machine is provisioned again
   std::mutex agents_mutex_;  // one builder container at a time
 };
 

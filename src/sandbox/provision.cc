@@ -17,21 +17,51 @@ incus::Named pool_definition() {
   return {.name = std::string(kPool), .description = "sandboxes", .type = "btrfs", .config = {{"source", "/data/pool"}}};
 }
 
-incus::Named network_definition(const gate::HostTable& hosts) {
-  // Every name is answered here, with an address that the VM leads to the host's gate (recipes/vm: nftables.conf); of anything but IPv4 addresses
-  // there is none. No question leaves the machine.
-  std::string names = fmt::format("no-resolv\nlocal=/#/\naddress=/#/198.18.0.{}\naddress=/localhost/127.0.0.1", gate::HostTable::kAnyHost);
-  for (std::uint8_t place = gate::HostTable::kFirstHost; place < gate::HostTable::kSize; ++place) {
-    // Of this name alone, not of what is beneath it.
-    if (!hosts.at(place).empty()) names += fmt::format("\nhost-record={},198.18.0.{}", hosts.at(place), place);
-  }
+namespace {
+
+// Every name is answered in the machine, with an address that the VM leads to the host's gate (recipes/vm: nftables.conf); of anything but IPv4 addresses
+// there is none. No question leaves the machine.
+incus::Named network_with(const std::string& names) {
   return {.name = std::string(kNetwork),
           .description = "sandboxes",
           .type = "bridge",
           // No DHCP: LXC gives each container its address, which saves a daemon in each and a second at its start. Without "managed" Incus
           // would start no dnsmasq at all.
           .config = {{"ipv4.address", "10.77.0.1/16"}, {"ipv4.nat", "true"}, {"ipv4.dhcp", "false"}, {"ipv6.address", "none"}, {"dns.mode", "managed"},
-                     {"raw.dnsmasq", std::move(names)}}};
+                     {"raw.dnsmasq", fmt::format("no-resolv\nlocal=/#/\naddress=/#/198.18.0.{}\naddress=/localhost/127.0.0.1", gate::HostTable::kAnyHost) + names}}};
+}
+
+// A line for each: its address and its name, in that order with a space between, or as a setting of dnsmasq.
+template <typename Line>
+std::string lines_of(const gate::HostTable& hosts, Line line) {
+  std::string text;
+  for (std::uint8_t place = gate::HostTable::kFirstHost; place < gate::HostTable::kSize; ++place) {
+    if (!hosts.at(place).empty()) text += line(fmt::format("198.18.0.{}", place), hosts.at(place));
+  }
+  return text;
+}
+
+}  // namespace
+
+incus::Named network_definition() { return network_with(fmt::format("\naddn-hosts={}", kNamesFile)); }
+
+incus::Named network_definition(const gate::HostTable& hosts) {
+  // Of this name alone, not of what is beneath it.
+  return network_with(lines_of(hosts, [](const std::string& address, const std::string& name) { return fmt::format("\nhost-record={},{}", name, address); }));
+}
+
+std::vector<std::string> names_change(const gate::HostTable& hosts) {
+  // At SIGHUP dnsmasq forgets all names and reads its files anew (dnsmasq(8), NOTES). Where its process is, Incus notes as YAML.
+  constexpr std::string_view kScript = R"sh(set -eu
+umask 022
+printf %s "$2" >"$1.new"
+mv "$1.new" "$1"
+pid=$(sed -n 's/^pid: *\([0-9][0-9]*\)$/\1/p' "/var/lib/incus/networks/$3/dnsmasq.pid")
+test "$(cat "/proc/$pid/comm")" = dnsmasq
+tr '\0' '\n' <"/proc/$pid/cmdline" | grep -q "networks/$3/dnsmasq.raw"
+grep -qx "addn-hosts=$1" "/var/lib/incus/networks/$3/dnsmasq.raw"
+kill -HUP "$pid")sh";
+  return {"-c", std::string(kScript), "sh", kNamesFile, lines_of(hosts, [](const std::string& address, const std::string& name) { return address + " " + name + "\n"; }), std::string(kNetwork)};
 }
 
 incus::Config network_config(const std::string& address) {
@@ -96,8 +126,8 @@ bool may_pass(const Error& error) {
 }
 
 std::string provision_id(const ImageFiles& image, const gate::HostTable& hosts) {
-  std::string all = image.alias;
-  for (const auto& part : {pool_definition(), network_definition(hosts), profile_definition()}) {
+  std::string all = image.alias + "\n" + names_change(hosts).at(4);
+  for (const auto& part : {pool_definition(), network_definition(), profile_definition()}) {
     for (const auto& [key, value] : part.config) all += "\n" + key + "=" + value;
     for (const auto& [name, device] : part.devices) {
       for (const auto& [key, value] : device) all += "\n" + name + "." + key + "=" + value;
@@ -106,9 +136,8 @@ std::string provision_id(const ImageFiles& image, const gate::HostTable& hosts) 
   return hash_of(all).to_hex();
 }
 
-Result<> provision_network(incus::Client& client, const gate::HostTable& hosts) {
+Result<> provision_network(incus::Client& client, const incus::Named& wanted) {
   TRY_ASSIGN(const auto network, client.network(kNetwork));
-  const incus::Named wanted = network_definition(hosts);
   if (!network) TRY(context(client.create_network(wanted), "while making the network"));
   // A machine that an earlier locki made may be set up in another way.
   const bool differs = network && std::any_of(wanted.config.begin(), wanted.config.end(), [&](const auto& setting) {
@@ -119,10 +148,10 @@ Result<> provision_network(incus::Client& client, const gate::HostTable& hosts) 
   return {};
 }
 
-Result<> provision(incus::Client& client, const ImageFiles& image, const gate::HostTable& hosts, const ProgressSink& progress) {
+Result<> provision(incus::Client& client, const ImageFiles& image, const ProgressSink& progress) {
   TRY_ASSIGN(const auto pool, client.storage_pool(kPool));
   if (!pool) TRY(context(client.create_storage_pool(pool_definition()), "while making the storage pool"));
-  TRY(provision_network(client, hosts));
+  TRY(provision_network(client, network_definition()));
   TRY(context(client.put_profile(profile_definition()), "while making the profile"));
   return context(import_sandbox_image(client, image, progress), "while importing the sandbox image");
 }

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "base/log.h"
 #include "base/progress.h"
@@ -21,8 +22,13 @@ inline constexpr std::string_view kProfile = "sandbox";
 inline constexpr std::string_view kCertificates = "/etc/ssl/certs/ca-certificates.crt";
 
 incus::Named pool_definition();
-// `hosts`: what names are answered with (gate/host_table.h).
+// Which names have an address of their own (gate/host_table.h), the machine's name server reads in a file there, which can change while it runs: names_change().
+inline constexpr const char* kNamesFile = "/run/locki-names";
+incus::Named network_definition();
+// The same with the names in Incus' own settings, whose every change starts the name server anew (seconds): for a machine in which the file cannot be written.
 incus::Named network_definition(const gate::HostTable& hosts);
+// Arguments of /bin/sh in the machine, as root, for these names and no others to hold when it has ended with 0.
+std::vector<std::string> names_change(const gate::HostTable& hosts);
 // Unprivileged, an id range of its own; the certificates in the environment. The card is each container's own:
 incus::Named profile_definition();
 // No forged addresses, no neighbours. `address` is of 10.77.0.0/16; .0.1 is the bridge, .0.2 the builder.
@@ -51,11 +57,11 @@ struct ImageFiles {
   std::string alias;               // "sandbox-KEY": content-addressed
 };
 
-// Of all that provision() makes: a machine that was suspended with the same id needs none of it again.
+// Of all that provision() and names_change() make: a machine that was suspended with the same id needs none of it again.
 std::string provision_id(const ImageFiles& image, const gate::HostTable& hosts);
 
-Result<> provision(incus::Client& client, const ImageFiles& image, const gate::HostTable& hosts, const ProgressSink& progress);
-// The part of it that changes while sandboxes run.
-Result<> provision_network(incus::Client& client, const gate::HostTable& hosts);
+Result<> provision(incus::Client& client, const ImageFiles& image, const ProgressSink& progress);
+// The network is as in that definition.
+Result<> provision_network(incus::Client& client, const incus::Named& wanted);
 
 }  // namespace locki::sandbox

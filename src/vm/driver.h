@@ -108,6 +108,7 @@ struct Capabilities {
   bool forward = false;   // connect() to guest ports
   bool listen = false;    // the guest reaches our listeners, and nothing else
   bool jailed = false;    // the VMM is confined as SECURITY.md promises
+  bool run = false;       // run_in_guest()
   bool adopt = false;     // the machine outlives the process that started it
 };
 
@@ -150,6 +151,9 @@ class VmDriver {
   // A descriptor that becomes readable when the machine has ended, to wait on (the caller's own copy). kUnavailable when not running.
   virtual Result<sys::Fd> exit_event() = 0;
 
+  // Runs a program of the guest, as root in it, and waits until it has ended with status 0: kFailed otherwise, kTimeout, kUnavailable when nothing
+  // there takes it. Nothing that it prints comes out. The guest may lie about it.
+  virtual Result<> run_in_guest(const std::string& program, const std::vector<std::string>& arguments, std::chrono::milliseconds timeout) = 0;
   // A connected stream to that port of the guest (one of guest_ports). kUnavailable when nothing listens or nothing runs. The
   // other end is the guest: authenticate it, trust nothing it says. Blocking, close-on-exec.
   virtual Result<sys::Fd> connect(std::uint16_t guest_port) = 0;

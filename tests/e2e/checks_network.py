@@ -236,6 +236,35 @@ def other_protocols_by_name(world):
 
 
 @check
+def names_are_there_at_once(world):
+    """From the command's begin until a program inside resolves the name to an address of its own."""
+    world.sandbox("t1")
+    greeter = Greeter("welcome")
+    port = greeter.port
+    program = ("import socket, sys, time\nfor name in sys.stdin:\n begun = time.time()\n while True:\n  at = socket.gethostbyname(name.strip())\n"
+               "  if at != '198.18.0.1' or time.time() - begun > 20: break\n  time.sleep(0.02)\n print(at, flush=True)\n")
+    inside = world.begin("x", "t1", "--", "python3", "-uc", program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    times, commands = [], []
+    try:
+        for number in range(6):
+            name = f"n{number}.at-once.example.org"
+            begun = time.monotonic()
+            inside.stdin.write(name.encode() + b"\n")
+            inside.stdin.flush()
+            world.run("net", "allow", f"{name}:{port}", "t1").ok("locki net allow HOST:PORT")
+            commands.append(time.monotonic() - begun)
+            at = inside.stdout.readline().decode().strip()
+            times.append(time.monotonic() - begun)
+            expect(at.startswith("198.18.0.") and at != "198.18.0.1", f"{name} has the address {at}")
+        world.notes.append("net allow HOST:PORT until the name is there: " + ", ".join(f"{each:.2f}" for each in times) + " s; the command: " + ", ".join(f"{each:.2f}" for each in commands) + " s")
+        told = [line for line in (world.state / "daemon.log").read_text().splitlines() if "named by Incus" in line]
+        expect(not told, f"names went the slow way: {told}")
+    finally:
+        inside.kill()
+        greeter.close()
+
+
+@check
 def each_sandbox_has_its_own_rules(world):
     world.sandbox("t1")
     world.sandbox("t2")

@@ -24,7 +24,7 @@ def through_the_gate(world, tool, packages, script):
     registry_site.images(site.pages)
     try:
         world.sh("t1", "apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends -o Dpkg::Options::=--force-unsafe-io install "
-                       f"{packages} >/tmp/apt.log 2>&1 || {{ tail -5 /tmp/apt.log; exit 1; }}", timeout=1500)
+                       f"{packages} >/tmp/apt.log 2>&1 || {{ grep -aiE 'error|cannot|fail' /tmp/apt.log | head -8; tail -5 /tmp/apt.log; exit 1; }}", timeout=1500)
         with services(world, site=site.port), trusted(world, site.authority):
             ran = world.x("t1", "sh", "-c", "set -e; rm -rf /tmp/tool; mkdir /tmp/tool; cd /tmp/tool\n" + script.replace("SITE", tls_site.NAME), timeout=400)
             expect(ran.text.split()[-1:] == ["ok"], f"{tool}: {shortened(ran.text + ran.errors)}")

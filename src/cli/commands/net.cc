@@ -50,7 +50,7 @@ Result<std::string> sandbox_for(Context& context, const Arguments& arguments, co
   return which_sandbox(context, arguments.value("NAME"));
 }
 
-Result<int> change(Context& context, const Arguments& arguments, const char* method, const std::string& done) {
+Result<int> change(Context& context, const Arguments& arguments, bool allow) {
   const auto host = arguments.value("HOST");
   std::vector<std::string> scopes;
   for (const char* each : {"once", "sandbox", "repo", "always"})
@@ -59,13 +59,13 @@ Result<int> change(Context& context, const Arguments& arguments, const char* met
   // Who names a sandbox means that one.
   const std::string scope = !scopes.empty() ? scopes[0] : arguments.value("NAME").empty() ? "always" : "sandbox";
   TRY_ASSIGN(const auto name, sandbox_for(context, arguments, scope));
-  TRY_ASSIGN(const auto reply, context.call(method, {{"host", host}, {"scope", scope}, {"cwd", context.cwd}, {"name", name}}));
-  (void)reply;
+  TRY_ASSIGN(const auto reply, context.call(allow ? "net.allow" : "net.deny", {{"host", host}, {"scope", scope}, {"cwd", context.cwd}, {"name", name}}));
   const std::string whom = scope == "always"    ? "for all sandboxes, from now on"
                            : scope == "repo"    ? "for all sandboxes of this repository, from now on"
                            : scope == "sandbox" ? "for " + printable(name) + ", from now on"
                                                 : "for " + printable(name) + " until it is stopped";
-  context.note(printable(host) + " " + done + ", " + whom);
+  context.note(printable(host) + (allow ? " is allowed, " : " is denied, ") + whom);
+  if (const auto note = json::string_or(reply, "note"); !note.empty()) context.note(printable(note, 600));
   return 0;
 }
 
@@ -178,13 +178,13 @@ Command net_command() {
                .options = scopes,
                .examples = {{"locki net allow .example.org", "that domain and all below it"},
                             {"locki net allow db.example.org:5432 my-feature", "one port, for one sandbox"}},
-               .run = [](Context& context, const Arguments& arguments) { return change(context, arguments, "net.allow", "is allowed"); }},
+               .run = [](Context& context, const Arguments& arguments) { return change(context, arguments, true); }},
               {.name = "deny",
                .summary = "deny a host",
                .positionals = {host, maybe_name},
                .options = scopes,
                .examples = {{"locki net deny ads.example.org", ""}},
-               .run = [](Context& context, const Arguments& arguments) { return change(context, arguments, "net.deny", "is denied"); }},
+               .run = [](Context& context, const Arguments& arguments) { return change(context, arguments, false); }},
               {.name = "wishes",
                .summary = "hosts that the repository would like to reach",
                .description = "Lists what [net] allow of the repository's committed locki.toml names, as of the commit at which the sandbox began. It opens\n"

@@ -1,5 +1,6 @@
 #include "vm/qemu/guest_agent.h"
 
+#include <fmt/format.h>
 #include <time.h>
 
 #include <array>
@@ -80,18 +81,25 @@ Result<json::value> GuestAgent::finish(Deadline deadline) {
 }
 
 Result<> GuestAgent::write_disks(milliseconds timeout) {
+  return context(run("/usr/bin/sync", {}, timeout), "while the guest gets its disk written");
+}
+
+Result<> GuestAgent::run(std::string_view program, const std::vector<std::string>& arguments, milliseconds timeout) {
   const auto deadline = steady_clock::now() + timeout;
-  TRY(begin("guest-exec", {{"path", "/usr/bin/sync"}}));
+  TRY(begin("guest-exec", {{"path", program}, {"arg", json::array(arguments.begin(), arguments.end())}}));
   TRY_ASSIGN(const json::value started, finish(deadline));
   if (!started.is_object()) return fail(ErrorKind::kProtocol, "the guest agent does not say what it began");
   TRY_ASSIGN(const std::int64_t pid, json::get_int(started.get_object(), "pid"));
   while (steady_clock::now() < deadline) {
     TRY(begin("guest-exec-status", {{"pid", pid}}));
     TRY_ASSIGN(const json::value state, finish(deadline));
-    if (state.is_object() && json::bool_or(state.get_object(), "exited")) return {};
+    if (state.is_object() && json::bool_or(state.get_object(), "exited")) {
+      if (json::int_or(state.get_object(), "exitcode", -1) == 0) return {};
+      return fail(ErrorKind::kFailed, fmt::format("{} fails in the guest", program));
+    }
     std::this_thread::sleep_for(kPoll);
   }
-  return fail(ErrorKind::kTimeout, "the guest does not get its disk written");
+  return fail(ErrorKind::kTimeout, fmt::format("{} does not end in the guest", program));
 }
 
 Result<> GuestAgent::send_time() { return begin("guest-set-time", {{"time", nanoseconds_now()}}); }

@@ -120,7 +120,7 @@ class QemuDriver final : public VmDriver {
   explicit QemuDriver(QemuPlaces places) : places_(std::move(places)), saved_(places_.state), golden_(golden()) {}
 
   const Capabilities& capabilities() const override {
-    static constexpr Capabilities kCapabilities{.suspend = true, .forward = true, .listen = true, .jailed = true, .adopt = true};
+    static constexpr Capabilities kCapabilities{.suspend = true, .forward = true, .listen = true, .jailed = true, .run = true, .adopt = true};
     return kCapabilities;
   }
 
@@ -160,6 +160,7 @@ class QemuDriver final : public VmDriver {
   Result<> go_on() override;
   Result<> alive() override;
   Result<sys::Fd> exit_event() override;
+  Result<> run_in_guest(const std::string& program, const std::vector<std::string>& arguments, milliseconds timeout) override;
   Result<sys::Fd> connect(std::uint16_t guest_port) override;
   Result<sys::Fd> listen(std::uint16_t port) override { return broker_listen(run() / "broker.sock", port); }
 
@@ -237,6 +238,11 @@ Result<> QemuDriver::check(const VmSpec& spec) const {
     }
   }
   return {};
+}
+
+Result<> QemuDriver::run_in_guest(const std::string& program, const std::vector<std::string>& arguments, milliseconds timeout) {
+  TRY_ASSIGN(auto agent, GuestAgent::connect(run() / "agent.sock"));
+  return agent.run(program, arguments, timeout);
 }
 
 Result<sys::Fd> QemuDriver::connect(std::uint16_t guest_port) {

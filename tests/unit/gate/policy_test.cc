@@ -135,6 +135,39 @@ TEST(Policy, ExplainNamesTheRuleAndWhatWasPassedOver) {
   EXPECT_NE(text.find("rule 2 of 2: allow .example.org"), std::string::npos);
 }
 
+TEST(Policy, ExplainSaysHowProgramsInsideGetThere) {
+  const Policy p = policy("allow db.example.org:5432\nallow *.example.net:5432\nallow git.example.org:*\nallow 203.0.113.7:5432");
+  const auto says = [&](std::string_view target, std::string_view text) { return explain(p, endpoint(target)).find("from inside: " + std::string(text)) != std::string::npos; };
+  EXPECT_TRUE(says("db.example.org:5432", "by its name, which has an address of its own"));
+  EXPECT_TRUE(says("a.example.net:5432", "by its name in TLS and HTTP"));
+  EXPECT_TRUE(says("git.example.org:5432", "by its name in TLS and HTTP"));
+  EXPECT_TRUE(says("git.example.org:443", "by its name\n"));
+  EXPECT_TRUE(says("git.example.org:9418", "through the proxy only (gate.locki.internal:3128), since no rule names port 9418"));
+  EXPECT_TRUE(says("203.0.113.7:5432", "through the proxy only"));
+  EXPECT_FALSE(says("other.example.org:443", ""));
+}
+
+TEST(Policy, AnAllowOfWhatIsNeverReachableIsAnError) {
+  const auto works = [](std::string_view text) { return can_work(parse_rule(text, "user").value()); };
+  for (const char* text : {"allow 10.1.2.3:5432", "allow 127.0.0.1", "allow 169.254.169.254", "allow [::1]:80", "allow localhost", "allow *.localhost:80"}) {
+    const auto outcome = works(text);
+    ASSERT_FALSE(outcome) << text;
+    EXPECT_EQ(outcome.error().kind(), ErrorKind::kUsage) << text;
+    EXPECT_NE(outcome.error().hint().find("[net.services]"), std::string::npos) << text;
+  }
+  for (const char* text : {"deny 10.1.2.3", "deny localhost", "allow 203.0.113.7:5432", "allow printer", "allow *.example.org:5432"}) EXPECT_TRUE(works(text)) << text;
+}
+
+TEST(Policy, LimitsOfRulesThatNameNoHostAndPort) {
+  const auto limits = [](std::string_view text) { return limits_of(parse_rule(text, "user").value()); };
+  for (const char* text : {"allow db.example.org:5432", "allow .example.org", "allow *.example.org:443", "deny *.example.org:5432", "deny 203.0.113.7"}) EXPECT_EQ(limits(text), "") << text;
+  EXPECT_NE(limits("allow *.example.org:5432").find("locki net allow HOST:5432"), std::string::npos);
+  EXPECT_NE(limits("allow git.example.org:*").find("locki net allow git.example.org:PORT"), std::string::npos);
+  EXPECT_NE(limits("allow .example.org:*").find("locki net allow HOST:PORT"), std::string::npos);
+  EXPECT_NE(limits("allow 203.0.113.7").find("through the proxy only"), std::string::npos);
+  EXPECT_FALSE(parse_rule("allow *:5432", "user"));
+}
+
 TEST(Policy, TheDefaultsParseAndCoverTheAgents) {
   const auto rules = default_rules(LOCKI_SOURCE_DIR "/share");
   ASSERT_TRUE(rules) << rules.error().describe();

@@ -77,6 +77,25 @@ TEST_F(Agent, WaitsForTheDisks) {
   EXPECT_TRUE(GuestAgent::connect(path_)->write_disks(2s));
 }
 
+TEST_F(Agent, RunsAProgramToItsEnd) {
+  for (const int status : {0, 3}) {
+    std::string arguments;
+    play([&](const json::object& request) -> std::string {
+      if (auto answer = sync(request); !answer.empty()) return answer;
+      if (json::string_or(request, "execute") == "guest-exec") {
+        arguments = json::serialize(*json::object_or_null(request, "arguments"));
+        return "{\"return\": {\"pid\": 42}}\n";
+      }
+      return "{\"return\": {\"exited\": true, \"exitcode\": " + std::to_string(status) + "}}\n";
+    });
+    EXPECT_EQ(GuestAgent::connect(path_)->run("/bin/sh", {"-c", "exit \"$1\"\n"}, 2s).has_value(), status == 0);
+    thread_.join();
+    EXPECT_EQ(arguments, R"({"path":"/bin/sh","arg":["-c","exit \"$1\"\n"]})");
+    listener_.reset();
+    std::filesystem::remove(path_);
+  }
+}
+
 TEST_F(Agent, AHostileOneEndsInAnError) {
   const std::string answers[] = {"", "{\"return\": {}}\n", "{\"return\": 1}\n", "\x1b]0;x\n", std::string(100'000, 'x'), "{\"error\": {\"desc\": \"\x1b[2J\"}}\n"};
   for (const auto& text : answers) {
