@@ -20,6 +20,8 @@ for unit in systemd-udevd.service systemd-logind.service systemd-update-utmp.ser
     ln -sf /dev/null "$units/$unit"
 done
 rm -f "$root"/usr/lib/systemd/system-generators/*
+# Manual pages are left out, but packages that make links among them (a JDK's) cannot be installed without the folders.
+for section in 1 2 3 4 5 6 7 8; do mkdir -p "$root/usr/share/man/man$section"; done
 ln -sf fdfind "$root/usr/bin/fd"
 : >"$root/etc/machine-id"
 rm -f "$root/var/lib/dbus/machine-id" "$root/var/lib/systemd/random-seed"
