@@ -88,7 +88,9 @@ Result<Reply> change_network(const Call& call, bool allow) {
   TRY_ASSIGN(const auto scope, sandbox::parse_scope(call.text("scope")));
   TRY(call.manager.change_network(call.where(), allow, call.text("host"), scope));
   const auto rule = gate::parse_rule_target(allow, call.text("host"), "");
-  return Reply{{{"note", rule ? gate::limits_of(*rule) : ""}}, {}};
+  if (!rule) return Reply{};
+  const auto works = gate::can_work(*rule);
+  return Reply{{{"note", works ? gate::limits_of(*rule) : works.error().message()}}, {}};
 }
 
 Result<Reply> leave(const Call& call) {

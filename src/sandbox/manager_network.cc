@@ -58,7 +58,6 @@ Result<> Manager::change_rules(Scope scope, const Record* record, const gate::Ru
 
 Result<> Manager::change_network(const Where& where, bool allow, const std::string& target, Scope scope) {
   TRY_ASSIGN(const auto rule, gate::parse_rule_target(allow, target, "locki net"));
-  TRY(gate::can_work(rule));
   if (scope == Scope::kAlways) return change_rules(scope, nullptr, rule);
   TRY_ASSIGN(const Record record, find(where));
   return change_rules(scope, &record, rule);
