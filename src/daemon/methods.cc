@@ -152,7 +152,7 @@ const std::map<std::string, Handler, std::less<>>& table() {
        }},
       {"sandbox.fetch",
        [](const Call& c) -> Result<Reply> {
-         TRY_ASSIGN(auto report, c.manager.fetch({c.where(), c.texts("branches"), c.flag("list")}, c.progress));
+         TRY_ASSIGN(auto report, c.manager.fetch({c.where(), c.texts("branches"), c.flag("list"), c.flag("prune")}, c.progress));
          return Reply{std::move(report), {}};
        }},
       {"sandbox.accept", [](const Call& c) { return reply("accepted", c.manager.accept_held(c.where(), c.texts("paths"), c.progress)); }},

@@ -109,6 +109,8 @@ Result<Repository::Branches> Repository::other_branches() const {
       found.branches.push_back({words[2], words[1]});
     }
   }
+  TRY_ASSIGN(const std::string stashes, git({"stash", "list", "--format=%h"}));
+  found.stashes = static_cast<std::uint32_t>(split_lines(stashes).size());
   return found;
 }
 

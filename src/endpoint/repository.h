@@ -51,6 +51,7 @@ class Repository {
   struct Branches {
     std::vector<Branch> branches;
     std::uint32_t more = 0;  // that did not fit, or have names that are too long
+    std::uint32_t stashes = 0;
   };
   Result<Branches> other_branches() const;
 

@@ -306,7 +306,7 @@ Result<> Session::on(const wire::ListBranches& request) {
     link_.send(wire::Done{.id = request.id, .status = wire::DoneStatus::kFailed, .message = printable(found.error().describe(), kMaxProblem)});
     return {};
   }
-  wire::Branches answer{.id = request.id, .more = found->more};
+  wire::Branches answer{.id = request.id, .more = found->more, .stashes = found->stashes};
   for (auto& branch : found->branches) answer.branches.push_back({std::move(branch.name), std::move(branch.oid)});
   link_.send(std::move(answer));
   return {};

@@ -68,6 +68,12 @@ std::map<std::string, std::string> clashes(const std::vector<std::string>& names
   return found;
 }
 
+Result<> check_no_such_remote(const Repository& repository) {
+  TRY_ASSIGN(const std::string remote, repository.config("remote.locki.url"));
+  if (remote.empty()) return {};
+  return fail(ErrorKind::kConflict, "the repository has a remote called locki, whose branches would be where these go", "git remote rename locki OTHER");
+}
+
 Result<std::map<std::string, ObjectId>> refs_beneath(const Repository& repository, std::string_view prefix) {
   TRY_ASSIGN(const std::string out, sys::run_ok(repository.common_command({"for-each-ref", "--format=%(objectname) %(symref) %(refname)", "--", std::string(prefix)})));
   std::map<std::string, ObjectId> refs;
@@ -94,6 +100,21 @@ Result<> move_refs(const Repository& repository, const std::vector<RefMove>& mov
   TRY_ASSIGN(const sys::Output output, sys::run(spec, input, {.timeout = std::chrono::minutes(5)}));
   if (!output.exit.ok()) return fail(ErrorKind::kConflict, "git refuses to move the refs: " + printable(trim(output.err), 1000));
   return {};
+}
+
+Result<std::map<std::string, ObjectId>> delete_fetched(const Repository& repository, std::string_view sandbox, const std::optional<std::set<std::string>>& branches, std::string_view why) {
+  const std::string prefix = fetched_prefix(sandbox);
+  TRY_ASSIGN(const auto refs, refs_beneath(repository, prefix));
+  std::vector<RefMove> moves;
+  std::map<std::string, ObjectId> deleted;
+  for (const auto& [ref, oid] : refs) {
+    const std::string branch = ref.substr(prefix.size());
+    if (branches && !branches->contains(branch)) continue;
+    moves.push_back({ref, "", oid});
+    deleted.emplace(branch, oid);
+  }
+  TRY(move_refs(repository, moves, why));
+  return deleted;
 }
 
 Result<std::size_t> commits_lost(const Repository& repository, const ObjectId& tip, const std::vector<std::string>& going, std::size_t limit) {

@@ -7,6 +7,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,6 +30,10 @@ std::optional<std::string> why_not_fetched(std::string_view branch);
 // the place of the other's directory. Name -> the one in its way; those that come first stand.
 std::map<std::string, std::string> clashes(const std::vector<std::string>& names);
 
+// kConflict when the repository has a remote called locki: what git fetch --prune would do to these refs, or we to its
+// refs, is not ours to repair.
+Result<> check_no_such_remote(const Repository& repository);
+
 // Refs beneath a prefix that ends with '/'. kConflict when one of them is symbolic: it would stand for another.
 Result<std::map<std::string, ObjectId>> refs_beneath(const Repository& repository, std::string_view prefix);
 
@@ -39,6 +44,10 @@ struct RefMove {
 };
 // All of them or none, if each still has its old value (else kConflict). No hook runs.
 Result<> move_refs(const Repository& repository, const std::vector<RefMove>& moves, std::string_view why);
+
+// Deletes a sandbox's fetched branches: those that are named (a name that is not there is passed over), or all. Gives what was
+// deleted: branch -> tip. All or none, as move_refs().
+Result<std::map<std::string, ObjectId>> delete_fetched(const Repository& repository, std::string_view sandbox, const std::optional<std::set<std::string>>& branches, std::string_view why);
 
 // How many commits, at most `limit`, a tip reaches that nothing will once the refs of these patterns ("refs/x/*") are gone.
 Result<std::size_t> commits_lost(const Repository& repository, const ObjectId& tip, const std::vector<std::string>& going, std::size_t limit = 1000);

@@ -35,9 +35,7 @@ void BranchLink::begin(const json::object& line) {
   const std::int64_t id = json::int_or(line, "id");
   if (request_) return context_.refuse(id, Error(ErrorKind::kUnavailable, "branches of this sandbox are being fetched already"));
   const bool list = json::bool_or(line, "list");
-  // What git fetch --prune would do to them is not ours to repair.
-  if (const auto remote = repository_.config("remote.locki.url"); !list && (!remote || !remote->empty()))
-    return context_.refuse(id, Error(ErrorKind::kConflict, "the repository has a remote called locki, whose branches would be where these go: git remote rename locki"));
+  if (auto clear = list ? Result<>{} : git::check_no_such_remote(repository_); !clear) return context_.refuse(id, clear.error());
   Request& request = request_.emplace(Request{});
   request.id = id;
   request.list = list;
@@ -72,6 +70,7 @@ void BranchLink::branches(const wire::Branches& message) {
 Result<> BranchLink::choose(const wire::Branches& message) {
   Request& request = *request_;
   request.more = message.more;
+  request.stashes = message.stashes;
   TRY_ASSIGN(const auto here, git::refs_beneath(repository_, prefix_));
   if (here.size() > kMaxHere) return fail(ErrorKind::kNoSpace, "there are " + std::to_string(here.size()) + " refs beneath " + prefix_ + " already");
   // What is here stands; then in the order of their names, so that a clash has the same outcome each time.
@@ -101,6 +100,12 @@ Result<> BranchLink::choose(const wire::Branches& message) {
     }
     const auto there = here.find(prefix_ + name);
     request.branches.push_back({name, prefix_ + name, oid, there == here.end() ? "" : there->second});
+  }
+  // One of those that are not listed may be the one that seems to be gone.
+  if (request.more > 0) return {};
+  for (const auto& [ref, oid] : here) {
+    const std::string name = ref.substr(prefix_.size());
+    if (!listed.contains(name)) request.gone.push_back({name, ref, "", oid});
   }
   return {};
 }
@@ -179,7 +184,9 @@ void BranchLink::answer() {
   for (const Branch& branch : request.branches) {
     branches.push_back(json::object{{"name", branch.name}, {"ref", branch.ref}, {"oid", branch.oid}, {"was", branch.here}, {"state", state_of(branch.here, branch.oid)}});
   }
-  context_.reply(request.id, {{"branches", std::move(branches)}, {"left_out", request.left_out}, {"more", request.more}});
+  json::array gone;
+  for (const Branch& branch : request.gone) gone.push_back(json::object{{"name", branch.name}, {"ref", branch.ref}, {"was", branch.here}});
+  context_.reply(request.id, {{"branches", std::move(branches)}, {"gone", std::move(gone)}, {"left_out", request.left_out}, {"more", request.more}, {"stashes", request.stashes}});
 }
 
 void BranchLink::end(const Error& error) {

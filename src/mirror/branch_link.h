@@ -33,7 +33,8 @@ class BranchLink {
   };
   BranchLink(git::Repository repository, const StartSettings& settings, DoorLimits limits, Context context);
 
-  // {"request":"branches","id":…,"list":true} or {…,"names":[…]}; no names: all. Answered by Context::reply or refuse.
+  // {"request":"branches","id":…,"list":true} or {…,"names":[…]}; no names: all. Answered by Context::reply or refuse. The
+  // answer also says which that were fetched are gone inside; deleting them is not for a worker that may not write packed refs.
   void begin(const json::object& line);
   bool owns(wire::Id id) const { return id == waiting_for_ || abandoned_.contains(id); }
   void branches(const wire::Branches& message);
@@ -55,8 +56,9 @@ class BranchLink {
     std::set<std::string> names;  // none: all
     Clock::time_point begun, heard;
     std::vector<Branch> branches;  // chosen
+    std::vector<Branch> gone;      // here, and no longer inside
     json::array left_out;
-    std::uint32_t more = 0;
+    std::uint32_t more = 0, stashes = 0;
     std::vector<git::ObjectId> wants;
     std::optional<git::Quarantine> quarantine;
     std::optional<Error> failed;  // the rest of the pack goes nowhere

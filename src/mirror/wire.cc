@@ -177,7 +177,7 @@ void fields(A& a, M& m) {
   } else if constexpr (std::is_same_v<T, Pack>) {
     a.field(m.id), a.field(m.oid, kMaxName);
   } else if constexpr (std::is_same_v<T, Branches>) {
-    a.field(m.id), a.field(m.more);
+    a.field(m.id), a.field(m.more), a.field(m.stashes);
     a.list(m.branches, [&](auto& item) { a.field(item.name, kMaxName), a.field(item.oid, kMaxName); });
   } else {
     static_assert(!sizeof(T), "a message without fields()");

@@ -24,7 +24,7 @@
 
 namespace locki::mirror::wire {
 
-inline constexpr std::uint32_t kVersion = 2;
+inline constexpr std::uint32_t kVersion = 3;
 inline constexpr std::size_t kHeaderSize = 5;
 inline constexpr std::size_t kMaxPayload = 1 << 20;
 inline constexpr std::size_t kMaxData = 128 << 10;  // bytes in one Data frame
@@ -164,8 +164,8 @@ struct Pack {
 struct Problem {
   std::string text;
 };
-// Branches besides the one that travels, each name once, and how many more there are that did not fit (too many, names
-// too long).
+// Branches besides the one that travels, each name once, how many more there are that did not fit (too many, names
+// too long), and how many stashes.
 struct BranchTip {
   std::string name;  // short
   ObjectId oid;
@@ -174,6 +174,7 @@ struct Branches {
   Id id = 0;
   std::vector<BranchTip> branches;
   std::uint32_t more = 0;
+  std::uint32_t stashes = 0;
 };
 
 enum class Type : std::uint8_t {

@@ -72,7 +72,12 @@ Result<bool> ensure_container(incus::Client& client, const Record& record, const
   auto found = client.instance(record.instance);
   const bool exists = found.has_value();
   if (!exists && found.error().kind() != ErrorKind::kNotFound) return fail(std::move(found).error());
-  if (exists && found->running()) return false;
+  if (exists && found->running()) {
+    if (record.programs == setup.programs) return false;
+    Phase phase(progress, "container.programs", "Bringing this version's programs into the sandbox");
+    TRY(prepare(client, record, setup));
+    return false;
+  }
   if (!exists) {
     Phase phase(progress, "container", "Creating the container");
     const auto wanted = container_definition(record, setup.limits, setup.image_alias);
@@ -91,7 +96,8 @@ Result<bool> ensure_container(incus::Client& client, const Record& record, const
 
 namespace {
 
-constexpr std::string_view kBoundaryInside = "/run/locki-shallow";
+// Not beneath /run: a container that has just been started may mount its own there a moment later.
+constexpr std::string_view kBoundaryInside = "/usr/local/lib/locki/shallow";
 
 // A commit that one attempt knew as a boundary and another one does not only makes later packs larger; one that was forgotten would leave
 // holes. So both stand until an attempt is known to have succeeded.

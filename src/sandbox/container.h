@@ -33,9 +33,11 @@ struct ContainerSetup {
   std::function<std::string()> trust_archive;  // a tar for a container that starts, possibly empty; costs too much to make for others
   std::filesystem::path endpoint_program;  // on the host
   std::filesystem::path session_files;     // on the host: share/session
+  std::string programs;                    // tells these from those of another build
 };
 
-// Made when absent, started and prepared when stopped. Returns when commands can run in it; true when it was made: nothing is in it yet.
+// Made when absent, started and prepared when stopped, prepared anew when it runs with the programs of another build (Record::programs). Returns when
+// commands can run in it; true when it was made: nothing is in it yet.
 Result<bool> ensure_container(incus::Client& client, const Record& record, const ContainerSetup& setup, const ProgressSink& progress);
 struct CloneSetup {
   std::size_t max_history = 0;          // commits; 0: all

@@ -71,8 +71,11 @@ struct FetchRequest {
   Where where;
   std::vector<std::string> branches;  // none: all
   bool list = false;                  // nothing is brought
+  bool prune = false;                 // what was fetched and is no longer inside is deleted here
 };
 
+// Seconds since 1970; 0 when it is not there.
+std::uint64_t modification_time(const std::filesystem::path& path);
 // Lexically: the directory itself, too.
 bool lies_within(const std::filesystem::path& path, const std::filesystem::path& directory);
 
@@ -191,6 +194,8 @@ class Manager {
   // Of each fetched branch whose commits nothing else would keep, a line.
   // What the record says of branches that were made inside is from now. They need its mirror.
   Result<> note_other_branches(Record& record);
+  // Deletes here what was fetched and is no longer inside: branch -> tip.
+  Result<std::map<std::string, git::ObjectId>> prune_fetched(const Record& record);
   // Of those: each whose commits would be nowhere, in words.
   Result<std::vector<std::string>> branches_inside_only(const RemoveRequest& request, const Record& record, const git::Repository& repository) const;
   Result<std::vector<std::string>> fetched_only(const RemoveRequest& request, const Record& record, const git::Repository& repository) const;

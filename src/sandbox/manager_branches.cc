@@ -28,11 +28,19 @@ Result<json::object> Manager::fetch(const FetchRequest& request, const ProgressS
     TRY(bring_up(record, progress));
   }
   Phase phase(progress, "fetch", fmt::format("Fetching branches of {}", record.name));
+  // First: what comes may take the place of what goes.
+  std::map<std::string, git::ObjectId> pruned;
+  if (request.prune && !request.list) {
+    TRY_ASSIGN(pruned, prune_fetched(record));
+  }
   json::array names;
   for (const auto& name : request.branches) names.emplace_back(name);
   TRY_ASSIGN(auto reply, mirrors_.ask(record.id, {{"request", "branches"}, {"list", request.list}, {"names", std::move(names)}}, kFetchTime));
   TRY_ASSIGN(const auto branches, json::get_array(reply, "branches"));
+  TRY_ASSIGN(auto gone, json::get_array(reply, "gone"));
   TRY(json::get_array(reply, "left_out"));
+  for (const auto& [branch, was] : pruned) gone.push_back(json::object{{"name", branch}, {"was", was}, {"deleted", true}});
+  reply["gone"] = std::move(gone);
   if (!request.list) {
     for (const auto& branch : branches) {
       if (branch.is_object() && json::string_or(branch.get_object(), "state") != "same")
@@ -41,7 +49,25 @@ Result<json::object> Manager::fetch(const FetchRequest& request, const ProgressS
   }
   reply.erase("reply");
   reply.erase("ok");
+  reply.erase("stashes");  // a matter of `remove`
   return reply;
+}
+
+// By the daemon, not by the mirror's worker: whoever deletes a ref rewrites packed-refs, which is beyond what that may write.
+Result<std::map<std::string, git::ObjectId>> Manager::prune_fetched(const Record& record) {
+  TRY_ASSIGN(const auto repository, git::Repository::discover(git_, record.worktree));
+  TRY(git::check_no_such_remote(repository));
+  TRY_ASSIGN(const auto reply, mirrors_.ask(record.id, {{"request", "branches"}, {"list", true}}, kListTime));
+  TRY_ASSIGN(const auto gone, json::get_array(reply, "gone"));
+  if (const auto more = json::int_or(reply, "more"); more > 0)
+    return fail(ErrorKind::kConflict, fmt::format("which branches are gone cannot be told: {} more are inside than can be listed", more));
+  std::set<std::string> names;
+  for (const auto& branch : gone) {
+    if (branch.is_object()) names.insert(json::string_or(branch.get_object(), "name"));
+  }
+  TRY_ASSIGN(auto deleted, git::delete_fetched(repository, record.name, names, "locki: no longer inside"));
+  for (const auto& [branch, was] : deleted) audit_.write("pruned", record, {{"branch", branch}, {"version", was}});
+  return deleted;
 }
 
 Result<> Manager::note_other_branches(Record& record) {
@@ -54,6 +80,7 @@ Result<> Manager::note_other_branches(Record& record) {
     }
   }
   record.other_branches = std::move(found);
+  record.stashes = json::int_or(reply, "stashes");
   return {};
 }
 
@@ -69,6 +96,9 @@ Result<std::vector<std::string>> Manager::branches_inside_only(const RemoveReque
       if (commits && *commits == 0) continue;
     }
     lines.push_back(fmt::format("a branch inside: {0} (locki fetch {1} brings it here)", printable(name), record.name));
+  }
+  if (record.stashes > 0) {
+    lines.push_back(fmt::format("{} inside (there, `git stash branch NAME` makes one a branch)", record.stashes == 1 ? "a stash" : fmt::format("{} stashes", record.stashes)));
   }
   return lines;
 }
@@ -87,13 +117,9 @@ Result<std::vector<std::string>> Manager::fetched_only(const RemoveRequest& requ
 }
 
 Result<> Manager::remove_fetched(const Record& record, const git::Repository& repository, const ProgressSink& progress) const {
-  const std::string prefix = git::fetched_prefix(record.name);
-  TRY_ASSIGN(const auto refs, git::refs_beneath(repository, prefix));
-  std::vector<git::RefMove> moves;
-  for (const auto& [ref, oid] : refs) moves.push_back({ref, "", oid});
-  TRY(context(git::move_refs(repository, moves, "locki: removed"), "while removing the branches that were fetched"));
-  for (const auto& [ref, oid] : refs) {
-    const std::string shown = git::fetched_short_name(record.name, printable(ref.substr(prefix.size())));
+  TRY_ASSIGN(const auto deleted, context(git::delete_fetched(repository, record.name, std::nullopt, "locki: removed"), "while removing the branches that were fetched"));
+  for (const auto& [branch, oid] : deleted) {
+    const std::string shown = git::fetched_short_name(record.name, printable(branch));
     report(progress, {ProgressEvent::Kind::kNote, "remove", fmt::format("the fetched branch {} is gone (it was {})", shown, oid), std::nullopt});
   }
   return {};

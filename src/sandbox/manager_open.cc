@@ -1,5 +1,6 @@
 // Manager: bringing a sandbox up, from wherever it is, and opening it for a command.
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <utility>
 
@@ -19,6 +20,11 @@ namespace fs = std::filesystem;
 
 namespace {
 constexpr std::chrono::milliseconds kBehindTheFirst{1500};
+}
+
+std::uint64_t modification_time(const fs::path& path) {
+  struct stat st {};
+  return ::stat(path.c_str(), &st) == 0 ? static_cast<std::uint64_t>(st.st_mtime) : 0;
 }
 
 bool Manager::is_up(const std::string& id) {
@@ -59,6 +65,8 @@ ContainerSetup Manager::common_setup() {
   setup.trust_archive = [this] { return machine_.trust_archive(); };
   setup.endpoint_program = installation_.libexec / "endpoint";
   setup.session_files = installation_.share / "session";
+  setup.programs = fmt::format("{} {} {}", modification_time(setup.endpoint_program), modification_time(setup.session_files / "agent-session"),
+                               modification_time(setup.session_files / "tmux.conf"));
   return setup;
 }
 
@@ -109,7 +117,7 @@ Result<> Manager::bring_up(Record& record, const ProgressSink& progress, const a
     // A container of our own address must not find the gate closed.
     TRY(machine_.egress().admit(record, config));
     TRY(machine_.publish_names());
-    if (!made && !runs) {
+    if (!made && (!runs || record.programs != setup.programs)) {
       TRY_ASSIGN(made, ensure_container(*client, record, setup, progress));
     }
   }
@@ -120,6 +128,7 @@ Result<> Manager::bring_up(Record& record, const ProgressSink& progress, const a
     record.agents.clear();
     TRY(records_.save(record));
   }
+  if (std::exchange(record.programs, setup.programs) != setup.programs) TRY(records_.save(record));
   const bool cloned_now = !record.cloned;
   if (cloned_now) {
     TRY_ASSIGN(const auto repository, git::Repository::discover(git_, record.worktree));

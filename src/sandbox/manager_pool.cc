@@ -1,6 +1,5 @@
 // Manager: spare containers, which make a new sandbox fast.
 #include <fmt/format.h>
-#include <sys/stat.h>
 
 #include "base/hash.h"
 #include "base/log.h"
@@ -17,11 +16,6 @@ namespace {
 // What somebody has just waited for works for him first.
 constexpr std::chrono::seconds kQuiet{8};
 constexpr std::uint64_t kLeastHostMemory = 1ULL << 30;
-
-std::uint64_t modified(const std::filesystem::path& path) {
-  struct stat st {};
-  return ::stat(path.c_str(), &st) == 0 ? static_cast<std::uint64_t>(st.st_mtime) : 0;
-}
 
 // As the kernel reckons it, with what it could drop (proc_meminfo(5)). Unknown is enough.
 std::uint64_t available_host_memory() {
@@ -52,8 +46,8 @@ Manager::Attending::~Attending() {
 // All that goes into a container before it is a sandbox's.
 std::string Manager::spare_fits(const ContainerSetup& setup) const {
   const Limits& limits = setup.limits;
-  return hash_of(fmt::format("{} {} {} {} {} {} {} {}", setup.image_alias, limits.cpus, limits.memory_bytes, limits.disk_bytes, limits.processes,
-                             modified(setup.endpoint_program), modified(setup.session_files / "agent-session"), modified(kCertificates)))
+  return hash_of(fmt::format("{} {} {} {} {} {} {}", setup.image_alias, limits.cpus, limits.memory_bytes, limits.disk_bytes, limits.processes,
+                             setup.programs, modification_time(kCertificates)))
       .to_hex();
 }
 

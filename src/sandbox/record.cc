@@ -55,6 +55,8 @@ json::object to_json(const Record& record) {
           {"rested", record.rested},
           {"rested_tip", record.rested_tip},
           {"other_branches", std::move(branches)},
+          {"stashes", record.stashes},
+          {"programs", record.programs},
           {"made_branch", record.made_branch},
           {"upstream_of", record.upstream_of}};
 }
@@ -89,6 +91,8 @@ Result<Record> record_from_json(const json::object& o) {
       if (tip.is_string()) record.other_branches.emplace(name, tip.get_string());
     }
   }
+  record.stashes = json::int_or(o, "stashes");
+  record.programs = json::string_or(o, "programs");
   TRY_ASSIGN(record.made_branch, json::get_bool(o, "made_branch"));
   record.upstream_of = json::string_or(o, "upstream_of");
   TRY(check_name(record.name));

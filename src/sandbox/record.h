@@ -40,6 +40,8 @@ struct Record {
   std::int64_t rested = 0;     // when it was settled (rest_mark.h), with the branch at rested_tip; 0: never
   std::string rested_tip;
   std::map<std::string, std::string> other_branches;  // made inside, when it was settled: name, for people -> tip
+  std::int64_t stashes = 0;                           // the same
+  std::string programs;        // of ours in the container (ContainerSetup); "" when not known
   bool made_branch = false;    // the branch is ours: it did not exist before
   std::string upstream_of;     // the branch that was checked out when it began; for remove --merged
 };

@@ -120,6 +120,34 @@ TEST_F(FetchedBranches, WhatIsNotThereOrMayNotComeIsSaid) {
   EXPECT_EQ(states_of(ask(branches())), (std::map<std::string, std::string>{{"one/more", "new"}}));
 }
 
+TEST_F(FetchedBranches, WhatIsNoLongerInsideIsSaid) {
+  const auto one = branch_inside("one", "1");
+  branch_inside("two", "22");
+  ask(branches());
+  pair_.git(pair_.inside(), {"branch", "-D", "one"});
+  const std::string before = other_refs();
+  for (const bool list : {true, false}) {
+    const auto reply = ask(branches({}, list));
+    EXPECT_EQ(error_of(reply), "");
+    const auto* gone = reply ? json::array_or_null(*reply, "gone") : nullptr;
+    ASSERT_TRUE(gone != nullptr && gone->size() == 1);
+    EXPECT_EQ(json::string_or(gone->front().as_object(), "name"), "one");
+    EXPECT_EQ(json::string_or(gone->front().as_object(), "was"), one);
+    EXPECT_EQ(here("one"), one) << "neither a list nor a fetch deletes anything";
+  }
+  EXPECT_EQ(other_refs(), before);
+}
+
+TEST_F(FetchedBranches, StashesAreCounted) {
+  const auto stashes = [&] { return json::int_or(*ask(branches({}, true)), "stashes", -1); };
+  EXPECT_EQ(stashes(), 0);
+  for (const char* text : {"first", "second"}) {
+    write(pair_.inside() / "mine", text);
+    pair_.git(pair_.inside(), {"stash", "-q", "-u"});
+  }
+  EXPECT_EQ(stashes(), 2);
+}
+
 TEST_F(FetchedBranches, ARemoteOfThatNameStopsIt) {
   branch_inside("one", "1");
   pair_.git(pair_.path("repo"), {"config", "remote.locki.url", "/nowhere"});
@@ -166,7 +194,7 @@ class HostileBranches : public HostileFarEnd {
     return question ? question->id : 0;
   }
   std::optional<wire::GitFetch> offer(std::vector<wire::BranchTip> tips) {
-    send(wire::Branches{asked(), std::move(tips), 0});
+    send(wire::Branches{asked(), std::move(tips), 0, 0});
     return wait_for<wire::GitFetch>();
   }
   std::string pack_of(const std::string& tip) const { return *agent_.try_git({"pack-objects", "--revs", "--stdout", "-q", "--thin"}, tip + "\n^" + base_ + "\n"); }
@@ -184,14 +212,14 @@ class HostileBranches : public HostileFarEnd {
 };
 
 TEST_F(HostileBranches, ListsThatNobodyAskedFor) {
-  send(wire::Branches{77, {}, 0});
+  send(wire::Branches{77, {}, 0, 0});
   expect_violation("nobody asked");
 }
 
 TEST_F(HostileBranches, ASecondAnswer) {
   const auto id = asked();
-  send(wire::Branches{id, {}, 0});
-  send(wire::Branches{id, {}, 0});
+  send(wire::Branches{id, {}, 0, 0});
+  send(wire::Branches{id, {}, 0, 0});
   expect_violation("nobody asked");
 }
 
@@ -199,19 +227,19 @@ TEST_F(HostileBranches, MoreThanMayBeListed) {
   const auto id = asked();
   std::vector<wire::BranchTip> many;
   for (std::size_t i = 0; i <= wire::kMaxBranches; ++i) many.push_back({"b" + std::to_string(i), base_});
-  send(wire::Branches{id, many, 0});
+  send(wire::Branches{id, many, 0, 0});
   expect_violation("more branches");
 }
 
 TEST_F(HostileBranches, ANameTwice) {
   const auto id = asked();
-  send(wire::Branches{id, {{"one", base_}, {"one", std::string(40, 'a')}}, 0});
+  send(wire::Branches{id, {{"one", base_}, {"one", std::string(40, 'a')}}, 0, 0});
   expect_violation("twice");
 }
 
 TEST_F(HostileBranches, ATipThatIsNone) {
   const auto id = asked();
-  send(wire::Branches{id, {{"one", "--upload-pack=touch"}}, 0});
+  send(wire::Branches{id, {{"one", "--upload-pack=touch"}}, 0, 0});
   expect_violation("object id");
 }
 
@@ -226,7 +254,7 @@ TEST_F(HostileBranches, NamesThatAreMoreThanNames) {
       }()};
   std::vector<wire::BranchTip> tips;
   for (const std::string& name : names) tips.push_back({name, base_});
-  send(wire::Branches{asked(), tips, 0});
+  send(wire::Branches{asked(), tips, 0, 0});
   const auto reply = pair_.reply(request_);
   EXPECT_EQ(states_of(reply).size(), 0u);
   const auto left_out = left_out_of(reply);
@@ -248,6 +276,16 @@ TEST_F(HostileBranches, NamesThatAreOneToAFileSystem) {
   const auto reply = pair_.reply(request_);
   EXPECT_EQ(states_of(reply), (std::map<std::string, std::string>{{"Main", "new"}, {"P", "new"}, {"X/y", "new"}}));
   EXPECT_EQ(left_out_of(reply).size(), 3u);
+}
+
+// It says that there are more than it lists: one of them may be what seems to be gone.
+TEST_F(HostileBranches, NothingIsGoneByHalfAList) {
+  pair_.git(pair_.path("repo"), {"update-ref", std::string(kPrefix) + "one", base_});
+  send(wire::Branches{asked(), {}, 1, 0});
+  const auto reply = pair_.reply(request_);
+  EXPECT_EQ(error_of(reply), "");
+  const auto* gone = reply ? json::array_or_null(*reply, "gone") : nullptr;
+  EXPECT_TRUE(gone != nullptr && gone->empty());
 }
 
 TEST_F(HostileBranches, APackForAnotherCommit) {

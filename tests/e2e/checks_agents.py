@@ -78,6 +78,8 @@ def claude_outlives_its_terminal(world):
     """As a person has it: the agent's own screen, no question in the way; it goes on when the terminal dies, and is taken up again."""
     if "claude" not in world.agents:
         raise Skipped("not chosen (LOCKI_E2E_AGENTS)")
+    # Nothing of an earlier attempt is shown instead.
+    world.sh("t1", "pkill -x claude; sleep 1; rm -f /run/locki/sessions/claude.last")
     first = Terminal([world.locki, "claude", "t1"], world.env, world.repo)
     try:
         shown = first.wait_for(r"bypass\s*permissions\s*on|\(y/n\)|Yes, I|trust|log\s*in|Select|API key", timeout=300).group(0)
@@ -103,7 +105,7 @@ def claude_outlives_its_terminal(world):
         equal(ran.status, 1, f"locki {' '.join(command)} while it runs")
         expect("claude runs in t1" in ran.errors, f"it said {ran.errors!r}")
     equal(world.sh("t1", "pgrep -o -x claude").strip(), pid, "the agent after that")
-    world.sh("t1", "pkill -x claude; sleep 1; ! pgrep -x claude")
+    world.sh("t1", "pkill -x claude; for i in $(seq 60); do pgrep -x claude || exit 0; sleep 0.5; done; exit 1")
     # It ended while nobody looked: the next one who comes sees how.
     eventually(lambda: world.list() and world.entry("t1").get("screens", {}).get("claude") == "finished", "locki list says so", timeout=30, every=1)
     status = world.entry("t1")["ended"]["claude"]

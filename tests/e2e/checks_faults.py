@@ -49,6 +49,27 @@ def killed_daemon(world):
 
 
 @check
+def upgraded_while_running(world):
+    """A sandbox that runs on with the programs of an earlier version gets this one's: its mirror goes on, and so does what runs in it."""
+    worktree = world.sandbox("t1")
+    endpoint = "/usr/local/lib/locki/endpoint"
+    world.sh("t1", f"rm {endpoint}; printf '#!/bin/sh\\nexit 7\\n' > {endpoint}; chmod +x {endpoint}; setsid sleep 4321 > /dev/null 2>&1 < /dev/null & sleep 1")
+    world.kill_daemon()
+    for file in (world.state / "sandboxes").glob("*/record.json"):
+        record = json.loads(file.read_text())
+        if record["name"] == "t1":
+            expect(record["programs"], "the record does not say which programs are inside")
+            file.write_text(json.dumps(record | {"programs": "of an earlier version"}))
+    ran = world.x("t1", "sh", "-c", "echo through > upgraded.txt", timeout=120).ok("the first command of the new version")
+    expect("this version" in ran.errors, f"it said {ran.errors!r}")
+    eventually(lambda: (worktree / "upgraded.txt").exists(), "a file of a sandbox that was upgraded", timeout=30)
+    world.sh("t1", f"pgrep -f 'sleep 432[1]' && ! grep -q 'exit 7' {endpoint} && pkill -f 'sleep 432[1]'; rm upgraded.txt")
+    world.sync("t1")
+    ran = world.x("t1", "true").ok("a second command")
+    expect("this version" not in ran.errors, "the programs are brought in again")
+
+
+@check
 def killed_daemon_while_opening(world):
     """A command that is not through its beginning yet takes the next daemon."""
     world.sandbox("t1")

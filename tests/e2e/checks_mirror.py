@@ -408,8 +408,18 @@ def other_branches_on_request(world):
     found = world.run("review", name, "--branch", "two")
     equal(found.status, 0, f"the status of reviewing a harmless branch ({shortened(found.text + found.errors)})")
 
+    world.sh(name, "git branch gone HEAD; echo s > stashed.txt; git stash -qu")
+    world.run("fetch", name, "gone").ok("locki fetch")
+    world.sh(name, "git branch -D gone")
+    expect(f"no longer inside: locki/{name}/gone" in world.run("fetch", name, "-l").ok("locki fetch -l").errors, "a branch that was deleted inside")
+    expect(f"deleted here: locki/{name}/gone" in world.run("fetch", name, "--prune").ok("locki fetch --prune").errors, "a branch that was deleted here")
+    equal(world.git("for-each-ref", f"{prefix}gone"), "", "the ref that was pruned")
+
     refused = world.run("rm", name)
     equal(refused.status, 1, "the status of removing a sandbox whose fetched branches are nowhere else")
+    expect("a stash inside" in refused.errors, f"rm says: {shortened(refused.errors)}")
+    world.sh(name, "git stash drop -q")
+    refused = world.run("rm", name)
     expect(f"locki/{name}/two" in refused.errors, f"rm says: {shortened(refused.errors)}")
     world.git("branch", "kept-two", f"locki/{name}/two")
     world.git("branch", "kept-one", f"locki/{name}/try/one")

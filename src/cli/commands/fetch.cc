@@ -30,21 +30,33 @@ Result<> show(Context& context, const std::string& name, const json::array& bran
 }
 
 Result<int> run(Context& context, const Arguments& arguments) {
-  const bool list = arguments.flag("list");
+  const bool list = arguments.flag("list"), prune = arguments.flag("prune");
+  if (prune && !arguments.values("BRANCH").empty()) return fail(ErrorKind::kUsage, "--prune is about all branches: name none");
   json::array wanted;
   for (const auto& branch : arguments.values("BRANCH")) wanted.emplace_back(branch);
   TRY_ASSIGN(const auto name, which_sandbox(context, arguments.value("NAME")));
-  TRY_ASSIGN(const auto reply, context.call("sandbox.fetch", {{"cwd", context.cwd}, {"name", name}, {"list", list}, {"branches", std::move(wanted)}}));
+  TRY_ASSIGN(const auto reply, context.call("sandbox.fetch", {{"cwd", context.cwd}, {"name", name}, {"list", list}, {"prune", prune}, {"branches", std::move(wanted)}}));
   if (context.globals.json) return context.out_json(reply), 0;
   TRY_ASSIGN(const auto branches, json::get_array(reply, "branches"));
   TRY_ASSIGN(const auto left_out, json::get_array(reply, "left_out"));
+  TRY_ASSIGN(const auto gone, json::get_array(reply, "gone"));
   if (!branches.empty()) TRY(show(context, name, branches));
   for (const auto& value : left_out) {
     if (value.is_object()) context.note("stays inside: " + printable(json::string_or(value.get_object(), "name")) + ", it " + printable(json::string_or(value.get_object(), "why")));
   }
+  bool stale = false;
+  for (const auto& value : gone) {
+    if (!value.is_object()) continue;
+    const auto& branch = value.get_object();
+    const bool deleted = json::bool_or(branch, "deleted");
+    const std::string here = printable(git::fetched_short_name(name, json::string_or(branch, "name"))), was = printable(json::string_or(branch, "was"));
+    context.note(deleted ? "deleted here: " + here + " (it was " + was + ")" : "no longer inside: " + here);
+    stale = stale || !deleted;
+  }
+  if (stale) context.note("Delete what is no longer inside: locki fetch --prune " + printable(name));
   if (const auto more = json::int_or(reply, "more"); more > 0) context.note(counted(more, "branch", "branches") + " more cannot be listed");
   const std::string shown = printable(name);
-  if (branches.empty() && left_out.empty()) return context.note("There is no branch in " + shown + " but its own."), 0;
+  if (branches.empty() && left_out.empty() && gone.empty()) return context.note("There is no branch in " + shown + " but its own."), 0;
   if (branches.empty()) return 0;
   if (list) context.note("Bring them here: locki fetch " + shown + " BRANCH…");
   else context.note("Nothing was checked out. `locki review " + shown + "` looks at the sandbox's own branch; at one of these: locki review " + shown + " --branch BRANCH");
@@ -59,9 +71,10 @@ Command fetch_command() {
           .summary = "bring other branches that the agent made",
           .description = "Brings branches that were made inside, besides the sandbox's own, into your repository: as locki/NAME/BRANCH, which git shows like\n"
                          "the branches of a remote. They pass the checks that every commit from inside passes. Nothing is checked out, and no\n"
-                         "branch of yours moves. STATE: new, moved (also when rewritten), or the same as before. `locki remove` takes them away again.",
+                         "branch of yours moves. STATE: new, moved (also when rewritten), or the same as before. `locki remove` takes them away again,\n"
+                         "and --prune those that were deleted inside: the commits can still be found by the ids it says, until git clears them away.",
           .positionals = {name_positional(), {.name = "BRANCH", .help = "only these; default: all of them", .repeats = true}},
-          .options = {{"-l,--list", "", "only list what there is"}},
+          .options = {{"-l,--list", "", "only list what there is"}, {"-p,--prune", "", "also delete here what is no longer inside"}},
           .examples = {{"locki fetch my-feature --list", "what there is"},
                        {"locki fetch my-feature experiment", "bring one"},
                        {"git log my-feature..locki/my-feature/experiment", "look at it"}},

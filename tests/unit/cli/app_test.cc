@@ -333,6 +333,7 @@ TEST(Fetch, BringsWhatIsNamedAndSaysWhatStays) {
   Desk desk;
   desk.services.answer("sandbox.list", kSandboxes);
   desk.services.answer("sandbox.fetch", R"({"branches":[{"name":"one","ref":"refs/remotes/locki/fix-login/one","oid":"0123456789abcdef0123456789abcdef01234567","was":"","state":"new"}],
+    "gone":[{"name":"old","ref":"refs/remotes/locki/fix-login/old","was":"1123456789abcdef0123456789abcdef01234567","deleted":false}],
     "left_out":[{"name":"b\u001b[2Jad","why":"has a character"}],"more":3})");
   ASSERT_EQ(desk.run({"fetch", "fix-login", "one", "two"}), 0) << desk.err;
   const auto& asked = desk.services.call_of("sandbox.fetch")->params;
@@ -342,6 +343,9 @@ TEST(Fetch, BringsWhatIsNamedAndSaysWhatStays) {
   EXPECT_NE(desk.out.find("locki/fix-login/one"), std::string::npos) << desk.out;
   EXPECT_NE(desk.out.find("0123456789ab "), std::string::npos) << desk.out;
   EXPECT_NE(desk.err.find("stays inside: b"), std::string::npos) << desk.err;
+  EXPECT_NE(desk.err.find("no longer inside: locki/fix-login/old\n"), std::string::npos) << desk.err;
+  EXPECT_NE(desk.err.find("locki fetch --prune fix-login"), std::string::npos) << desk.err;
+  EXPECT_FALSE(json::bool_or(asked, "prune"));
   EXPECT_NE(desk.err.find("3 branches more"), std::string::npos) << desk.err;
   EXPECT_NE(desk.err.find("own branch"), std::string::npos) << desk.err;
   EXPECT_EQ((desk.out + desk.err).find('\x1b'), std::string::npos);
@@ -350,7 +354,15 @@ TEST(Fetch, BringsWhatIsNamedAndSaysWhatStays) {
   desk.services.calls.clear();
   ASSERT_EQ(desk.run({"fetch", "fix-login", "-l"}), 0);
   EXPECT_TRUE(json::bool_or(desk.services.call_of("sandbox.fetch")->params, "list"));
-  desk.services.answer("sandbox.fetch", R"({"branches":[],"left_out":[],"more":0})");
+  EXPECT_EQ(desk.run({"fetch", "--prune", "fix-login", "one"}), 2);
+  EXPECT_NE(desk.err.find("name none"), std::string::npos) << desk.err;
+  desk.services.answer("sandbox.fetch", R"({"branches":[],"gone":[{"name":"old","was":"1123456789abcdef0123456789abcdef01234567","deleted":true}],"left_out":[],"more":0})");
+  desk.services.calls.clear();
+  ASSERT_EQ(desk.run({"fetch", "fix-login", "--prune"}), 0);
+  EXPECT_TRUE(json::bool_or(desk.services.call_of("sandbox.fetch")->params, "prune"));
+  EXPECT_NE(desk.err.find("deleted here: locki/fix-login/old (it was 1123456789abcdef0123456789abcdef01234567)"), std::string::npos) << desk.err;
+  EXPECT_EQ(desk.err.find("--prune"), std::string::npos) << desk.err;
+  desk.services.answer("sandbox.fetch", R"({"branches":[],"gone":[],"left_out":[],"more":0})");
   ASSERT_EQ(desk.run({"fetch", "fix-login"}), 0);
   EXPECT_NE(desk.err.find("no branch in fix-login but its own"), std::string::npos) << desk.err;
   desk.services.refuse("sandbox.fetch", Error(ErrorKind::kNotFound, "there is no branch 'x' inside"));

@@ -53,6 +53,30 @@ TEST(FetchedRefs, MoveTogetherOrNotAtAll) {
   EXPECT_TRUE(refs_beneath(repository, fetched_prefix("other"))->empty());
 }
 
+TEST(FetchedRefs, OnlyThoseThatAreNamedAreDeleted) {
+  TestRepo repo;
+  const auto repository = repo.repository();
+  const auto tip = repo.git({"rev-parse", "HEAD"});
+  const std::string prefix = fetched_prefix("s");
+  ASSERT_TRUE(move_refs(repository, {{prefix + "a", tip, ""}, {prefix + "b/c", tip, ""}, {fetched_prefix("other") + "a", tip, ""}}, "test").has_value());
+  repo.git({"pack-refs", "--all"});
+  const auto before = repo.fingerprint();
+  EXPECT_TRUE(delete_fetched(repository, "s", std::set<std::string>{"none", "../../../heads/main", "b"}, "test")->empty());
+  EXPECT_EQ(repo.fingerprint(), before);
+  EXPECT_EQ(*delete_fetched(repository, "s", std::set<std::string>{"a", "none"}, "test"), (std::map<std::string, ObjectId>{{"a", tip}}));
+  EXPECT_EQ(*refs_beneath(repository, prefix), (std::map<std::string, ObjectId>{{prefix + "b/c", tip}}));
+  EXPECT_EQ(*delete_fetched(repository, "s", std::nullopt, "test"), (std::map<std::string, ObjectId>{{"b/c", tip}}));
+  EXPECT_EQ(refs_beneath(repository, fetched_prefix("other"))->size(), 1u);
+  EXPECT_EQ(repo.git({"rev-parse", "main"}), tip);
+}
+
+TEST(FetchedRefs, ARemoteOfTheirName) {
+  TestRepo repo;
+  EXPECT_TRUE(check_no_such_remote(repo.repository()));
+  repo.git({"config", "remote.locki.url", "/nowhere"});
+  EXPECT_EQ(check_no_such_remote(repo.repository()).error().kind(), ErrorKind::kConflict);
+}
+
 TEST(FetchedRefs, SymbolicOnesAreRefused) {
   TestRepo repo;
   repo.git({"symbolic-ref", fetched_prefix("s") + "a", "refs/heads/main"});

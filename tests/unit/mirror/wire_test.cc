@@ -33,7 +33,7 @@ std::vector<Message> samples() {
           Head{"main", std::string(40, 'c'), 4},
           Pack{1, std::string(40, 'd')},
           Problem{"p"},
-          Branches{8, {{"a/b", std::string(40, 'd')}, {"c", std::string(64, 'e')}}, 3}};
+          Branches{8, {{"a/b", std::string(40, 'd')}, {"c", std::string(64, 'e')}}, 3, 4}};
 }
 
 TEST(Wire, EveryMessageComesBack) {

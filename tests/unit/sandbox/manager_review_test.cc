@@ -154,6 +154,16 @@ TEST_F(ManagerReview, RemoveRefusesWhileABranchIsOnlyInside) {
     EXPECT_NE(said.find("a branch inside: two"), std::string::npos) << said;
     EXPECT_NE(said.find("a branch inside: three;"), std::string::npos) << said;
   }
+  with({});
+  {
+    const RecordStore store(paths_.state / "sandboxes");
+    auto record = store.load(RecordStore::id_of(repo_.repository().common_dir().native(), "fix"));
+    record->stashes = 2;
+    ASSERT_TRUE(store.save(*record));
+    EXPECT_NE(refusal(false).find("2 stashes inside"), std::string::npos);
+    record->stashes = 0;
+    ASSERT_TRUE(store.save(*record));
+  }
   with({{"same", tip}});
   EXPECT_NE(refusal(true).find("a branch inside: same"), std::string::npos) << "the sandbox's own branch would go, too";
   EXPECT_EQ(refusal(false), "") << "its commits stay on the branch";
