@@ -35,7 +35,7 @@ void Outgoing::start_file(Link& link, const mirror::Tree& tree, const wire::Fetc
   const auto known = tree.state().find(fetch.path);
   const bool current = known != tree.state().end() && known->second.kind == mirror::EntryKind::kFile &&
                        known->second.content == fetch.content;
-  auto opened = current ? tree.open_file(fetch.path) : Result<mirror::Tree::Opened>(fail(ErrorKind::kNotFound, ""));
+  auto opened = current ? tree.open_file(fetch.path) : Result<sys::OpenedFile>(fail(ErrorKind::kNotFound, ""));
   if (!opened || opened->stat.size != known->second.size) return link.send(wire::ContentGone{fetch.id});
   link.send(wire::Content{fetch.id, known->second.size});
   file_.emplace();

@@ -463,7 +463,7 @@ Result<> Session::Impl::record_history(bool everything) {
   // Large first versions are written in between other work.
   if (more) last_record -= kRecord;
   return history.record(changes, [this](const std::string& path) -> Result<sys::Fd> {
-    TRY_ASSIGN(Tree::Opened opened, tree->open_file(path));
+    TRY_ASSIGN(sys::OpenedFile opened, tree->open_file(path));
     return std::move(opened.fd);
   });
 }

@@ -205,7 +205,7 @@ Result<> Session::Impl::preserve() {
   }
   if (changes.empty()) return {};
   return history.record(changes, [this](const std::string& path) -> Result<sys::Fd> {
-    TRY_ASSIGN(Tree::Opened opened, tree->open_file(path));
+    TRY_ASSIGN(sys::OpenedFile opened, tree->open_file(path));
     return std::move(opened.fd);
   });
 }

@@ -90,12 +90,9 @@ bool Tree::root_alive() const { return impl_->alive(); }
 const sys::Directory& Tree::root() const { return impl_->root; }
 Result<> Tree::save_cache() { return impl_->save_cache(); }
 
-Result<Tree::Opened> Tree::open_file(std::string_view path) const {
+Result<sys::OpenedFile> Tree::open_file(std::string_view path) const {
   TRY(check_path(path));
-  TRY_ASSIGN(sys::Fd fd, impl_->root.open_file(path));
-  struct stat raw {};
-  if (fstat(fd.get(), &raw) != 0) return fail_errno(errno, "cannot stat '" + printable(path) + "'");
-  return Opened{std::move(fd), sys::file_stat(raw)};
+  return impl_->root.open_file(path);
 }
 
 }  // namespace locki::mirror

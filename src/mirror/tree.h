@@ -84,11 +84,7 @@ class Tree {
   const sys::Directory& root() const;
 
   // A regular file for reading. The caller hashes what it reads: it may change while it is read.
-  struct Opened {
-    sys::Fd fd;
-    sys::FileStat stat;
-  };
-  Result<Opened> open_file(std::string_view path) const;
+  Result<sys::OpenedFile> open_file(std::string_view path) const;
 
   // Applying. `expected`: what must be there now, nullopt for nothing. When what is there already equals what is
   // wanted: kApplied. Missing parents are made. Kinds may change (a directory only when it is empty). The executable

@@ -41,8 +41,8 @@ Result<> check_target(Tree::Impl& tree, std::string_view path, const Entry& entr
   if (tree.is_excluded(path)) return fail(ErrorKind::kPermission, "'" + printable(path) + "' is excluded on this side");
   if (!tree.alive()) return fail(ErrorKind::kUnavailable, "the worktree's directory was moved or deleted");
   for (std::string_view up = parent_of(path); !up.empty(); up = parent_of(up)) {
-    const auto inner = tree.root.stat(std::string(up) + "/.git");
-    if (inner) return fail(ErrorKind::kPermission, "'" + printable(up) + "' is a repository of its own");
+    const auto inner = tree.root.exists(std::string(up) + "/.git");
+    if (inner && *inner) return fail(ErrorKind::kPermission, "'" + printable(up) + "' is a repository of its own");
   }
   return {};
 }

@@ -35,10 +35,9 @@ struct Read {
 Result<Read> read_once(const sys::Directory::Spot& spot, std::uint64_t limit) {
   static thread_local const std::unique_ptr<std::uint8_t[]> buffer(new std::uint8_t[kBuffer]);
   Read result;
-  TRY_ASSIGN(const sys::Fd fd, spot.open_file());
-  struct stat raw {};
-  if (fstat(fd.get(), &raw) != 0) return fail_errno(errno, "cannot stat");
-  result.before = sys::file_stat(raw);
+  TRY_ASSIGN(const auto file, spot.open_file());
+  const sys::Fd& fd = file.fd;
+  result.before = file.stat;
   Blake2 hasher;
   while (true) {
     TRY_ASSIGN(const std::size_t got, sys::read_some(fd.get(), buffer.get(), kBuffer));
@@ -49,6 +48,7 @@ Result<Read> read_once(const sys::Directory::Spot& spot, std::uint64_t limit) {
     // One read gave all there should be: a second one to see the end is only needed when it could have grown.
     if (got < kBuffer && result.size == result.before.size) break;
   }
+  struct stat raw {};
   if (fstat(fd.get(), &raw) != 0) return fail_errno(errno, "cannot stat");
   result.after = sys::file_stat(raw);
   result.content = hasher.finish();

@@ -154,7 +154,7 @@ Version on_disk(const sys::Directory& root, const std::string& path, std::uint64
   while (content.size() <= limit) {
     const std::size_t have = content.size();
     content.resize(have + kHead);
-    const auto n = sys::read_some(file->get(), reinterpret_cast<std::uint8_t*>(content.data()) + have, kHead);
+    const auto n = sys::read_some(file->fd.get(), reinterpret_cast<std::uint8_t*>(content.data()) + have, kHead);
     content.resize(have + (n ? *n : 0));
     if (!n) version.unread = true;
     if (!n || *n == 0) return version;

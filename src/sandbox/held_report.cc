@@ -26,7 +26,7 @@ constexpr std::size_t kMaxAcceptedOfPath = 16;
 // What the host has there as text to compare with; nullopt: nothing.
 std::optional<std::string> on_host(const sys::Directory& worktree, const std::string& path) {
   if (auto file = worktree.open_file(path)) {
-    auto content = sys::read_all(file->get(), kMaxContent);
+    auto content = sys::read_all(file->fd.get(), kMaxContent);
     return content ? *content : "(larger than can be shown)\n";
   }
   if (auto target = worktree.read_link(path)) return "symlink to " + *target + "\n";

@@ -127,12 +127,12 @@ Result<Fd> open_beneath(int dirfd, std::string_view path, int flags, mode_t mode
   }
 }
 
-Result<Fd> open_regular(int dirfd, std::string_view path) {
+Result<OpenedFile> open_regular(int dirfd, std::string_view path) {
   TRY_ASSIGN(Fd fd, open_beneath(dirfd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0, "open"));
   struct stat data {};
   if (fstat(fd.get(), &data) != 0) return fail_errno(errno, "cannot stat " + shown(path));
   if (!S_ISREG(data.st_mode)) return fail(ErrorKind::kPermission, shown(path) + " is not a regular file");
-  return fd;
+  return OpenedFile{std::move(fd), file_stat(data)};
 }
 
 std::pair<std::string_view, std::string_view> split_last(std::string_view path) {
@@ -185,12 +185,23 @@ Result<Directory> Directory::open_directory(std::string_view path) const {
   return Directory(std::move(fd));
 }
 
-Result<Fd> Directory::open_file(std::string_view path) const { return open_regular(fd_.get(), path); }
+Result<OpenedFile> Directory::open_file(std::string_view path) const { return open_regular(fd_.get(), path); }
 
 Result<FileStat> Directory::stat(std::string_view path) const {
   if (path.empty()) return stat_self();
   TRY_ASSIGN(Spot at, spot(path));
   return at.stat();
+}
+
+Result<bool> Directory::exists(std::string_view path) const {
+  const auto found = open_beneath(fd_.get(), path, O_PATH | O_NOFOLLOW, 0, "look for");
+  if (found) return true;
+  // Where the walk stands in for openat2, a symlink as the last component is refused.
+  if (found.error().kind() == ErrorKind::kPermission) {
+    if (const auto at = spot(path); at && at->stat()) return true;
+  }
+  if (found.error().kind() == ErrorKind::kNotFound) return false;
+  return fail(std::move(found).error());
 }
 
 Result<FileStat> Directory::stat_self() const {
@@ -269,8 +280,10 @@ Result<Directory::Spot> Directory::spot(std::string_view path) const {
 Result<Directory::Spot> Directory::make_spot(std::string_view path) const {
   TRY(check_plain(path));
   const auto [parent, name] = split_last(path);
-  TRY_ASSIGN(Directory directory, make_directories(parent));
-  return Spot{std::move(directory), std::string(name)};
+  auto directory = open_directory(parent);  // mostly it is there
+  if (!directory && directory.error().kind() == ErrorKind::kNotFound) directory = make_directories(parent);
+  if (!directory) return fail(std::move(directory).error());
+  return Spot{std::move(*directory), std::string(name)};
 }
 
 Result<FileStat> Directory::Spot::stat() const {
@@ -280,7 +293,7 @@ Result<FileStat> Directory::Spot::stat() const {
   return file_stat(data);
 }
 
-Result<Fd> Directory::Spot::open_file() const { return open_regular(parent.fd(), name); }
+Result<OpenedFile> Directory::Spot::open_file() const { return open_regular(parent.fd(), name); }
 
 Result<std::string> Directory::Spot::read_link() const {
   std::string target(PATH_MAX, '\0');

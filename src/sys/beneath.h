@@ -42,6 +42,11 @@ struct FileStat {
 };
 FileStat file_stat(const struct stat& raw);
 
+struct OpenedFile {
+  Fd fd;
+  FileStat stat;  // of the moment in which it was opened
+};
+
 struct DirectoryEntry {
   std::string name;
   unsigned char type = 0;  // DT_REG, DT_DIR, DT_LNK, …; DT_UNKNOWN where the file system does not say
@@ -60,8 +65,10 @@ class Directory {
   // "" is the directory itself, where that makes sense.
   Result<Directory> open_directory(std::string_view path) const;
   // For reading, regular files only (anything else: kPermission). Never blocks on a FIFO, never triggers a device.
-  Result<Fd> open_file(std::string_view path) const;
+  Result<OpenedFile> open_file(std::string_view path) const;
   Result<FileStat> stat(std::string_view path) const;
+  // Whether anything has that name, a symlink too. One system call: half of what stat() costs.
+  Result<bool> exists(std::string_view path) const;
   Result<FileStat> stat_self() const;
   Result<std::string> read_link(std::string_view path) const;
   // Without "." and "..", in the order of the file system. At most `limit` names, else kNoSpace.
@@ -86,7 +93,7 @@ struct Directory::Spot {
   std::string name;
 
   Result<FileStat> stat() const;
-  Result<Fd> open_file() const;  // as Directory::open_file
+  Result<OpenedFile> open_file() const;  // as Directory::open_file
   Result<std::string> read_link() const;
   // A new regular file, for writing (and reading); kExists when the name is taken.
   Result<Fd> create_file(std::string_view new_name, mode_t mode) const;

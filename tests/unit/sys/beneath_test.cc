@@ -43,12 +43,22 @@ INSTANTIATE_TEST_SUITE_P(Methods, Beneath, testing::Values(false, true), [](cons
 });
 
 TEST_P(Beneath, OpensWhatIsInside) {
-  auto fd = directory_.open_file("a/file");
-  ASSERT_TRUE(fd) << fd.error().describe();
-  EXPECT_EQ(*read_all(fd->get(), 100), "inside");
+  auto file = directory_.open_file("a/file");
+  ASSERT_TRUE(file) << file.error().describe();
+  EXPECT_EQ(*read_all(file->fd.get(), 100), "inside");
+  EXPECT_EQ(file->stat.size, 6u);
   EXPECT_TRUE(directory_.stat("a/b")->is_directory());
   EXPECT_EQ(directory_.open_file("a/none").error().kind(), ErrorKind::kNotFound);
   EXPECT_EQ(directory_.open_file("a/file/below").error().kind(), ErrorKind::kNotFound);
+}
+
+TEST_P(Beneath, SaysWhetherThereIsAnything) {
+  fs::create_symlink(outside(), root() / "link");
+  fs::create_symlink("nowhere", root() / "a/dangling");
+  for (const char* path : {"a", "a/file", "link", "a/dangling"}) EXPECT_TRUE(directory_.exists(path).value_or(false)) << path;
+  for (const char* path : {"none", "a/none", "none/none"}) EXPECT_FALSE(directory_.exists(path).value_or(true)) << path;
+  // Not through symlinks.
+  EXPECT_EQ(directory_.exists("link/file").error().kind(), ErrorKind::kPermission);
 }
 
 TEST_P(Beneath, RefusesPathsThatAreNotPlain) {
@@ -105,9 +115,9 @@ TEST_P(Beneath, IsNotLedOutsideByARace) {
   });
   int opened = 0;
   for (int i = 0; i < 3000; ++i) {
-    if (auto fd = directory_.open_file("d/file")) {
+    if (auto file = directory_.open_file("d/file")) {
       ++opened;
-      ASSERT_EQ(*read_all(fd->get(), 100), "inside");
+      ASSERT_EQ(*read_all(file->fd.get(), 100), "inside");
     }
     if (auto spot = directory_.make_spot("d/made/here")) {
       if (auto fd = spot->create_file("here" + std::to_string(i), 0600)) ++opened;
