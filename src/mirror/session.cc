@@ -311,8 +311,12 @@ Result<> Session::Impl::answer_syncs() {
   const auto now = Clock::now();
   const bool unsettled = std::any_of(blocked.begin(), blocked.end(),
                                      [&](const auto& item) { return now < item.second.since + kSettles; });
+  // And it may have gone since the last attempt: who has just made room hears what is true now.
+  const auto tried = [&](const SyncRequest& sync) {
+    return std::all_of(blocked.begin(), blocked.end(), [&](const auto& item) { return item.second.tried_at >= sync.asked; });
+  };
   const auto answerable = [&](const SyncRequest& sync) {
-    return sync.barrier_done && (!unsettled || now >= sync.asked + kSettles);
+    return sync.barrier_done && ((!unsettled && tried(sync)) || now >= sync.asked + kSettles);
   };
   if (std::none_of(syncs.begin(), syncs.end(), answerable)) return {};
   // Who is told that both sides agree may count on it: this very state is in the history, to merge from and to go back to.

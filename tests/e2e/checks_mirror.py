@@ -518,6 +518,29 @@ def history_is_sent_once(world):
 
 
 @check
+def clock_jumps(world):
+    """The machine's clock goes hours forth and back: files and commits travel all the same."""
+    worktree = world.sandbox("t1")
+    root = VmRoot(world.state / "vm/run/agent.sock")
+    try:
+        for number, jump in enumerate(("+3 hours", "-7 hours", "+2 days", "-2 days")):
+            root.sh(f"date -s '{jump}' >/dev/null")
+            world.sh("t1", f"echo inside {number} > clock.txt")
+            agree(world)
+            equal((worktree / "clock.txt").read_text(), f"inside {number}\n", f"on the host after {jump}")
+            (worktree / "clock.txt").write_text(f"on host {number}\n")  # as long as what it replaces
+            agree(world)
+            equal(world.sh("t1", "cat clock.txt"), f"on host {number}\n", f"inside after {jump}")
+            world.sh("t1", f"git add clock.txt; git commit -qm 'clock {number}'")
+            eventually(lambda: world.git("log", "-1", "--format=%s", at=worktree) == f"clock {number}", "the commit on the host", timeout=30)
+    finally:
+        root.sh(f"date -s @{int(time.time())} >/dev/null")
+        root.close()
+    world.sh("t1", "git rm -q clock.txt; git commit -qm 'no clock'")
+    agree(world)
+
+
+@check
 def worker_is_confined(world):
     world.sandbox("t1")
     workers = world.workers()

@@ -122,6 +122,23 @@ TEST_F(MirrorE2e, TenThousandFiles) {
   pair_.stop();
 }
 
+// A clock that jumps, or a tool that sets times: neither size nor time of the content tells that it changed.
+TEST_F(MirrorE2e, TimesThatSayNothing) {
+  pair_.start();
+  for (const time_t seconds_since_1970 : {0L, 1'000'000'000L, 4'000'000'000L}) {
+    const timespec times[2] = {{seconds_since_1970, 0}, {seconds_since_1970, 0}};
+    for (const auto& [from, to] : {std::pair{pair_.host(), pair_.inside()}, std::pair{pair_.inside(), pair_.host()}}) {
+      for (const char* content : {"aaaa", "bbbb", "cccc"}) {
+        write(from / "file", content);
+        ASSERT_EQ(::utimensat(AT_FDCWD, (from / "file").c_str(), times, 0), 0);
+        ASSERT_TRUE(pair_.sync());
+        EXPECT_EQ(read(to / "file"), content) << seconds_since_1970;
+      }
+    }
+  }
+  pair_.stop();
+}
+
 TEST_F(MirrorE2e, Ignored) {
   write(pair_.host() / ".env", "SECRET=1\n");
   write(pair_.host() / "ignored/x", "x");
