@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/progress.h"
 #include "daemon/client.h"
+#include "gate/cost.h"
 #include "incus/exec.h"
 #include "sys/xdg.h"
 #include "term/picker.h"
@@ -58,6 +59,8 @@ class Services {
   virtual Result<std::unique_ptr<Execution>> execution(const OpenedSandbox& sandbox) = 0;
   virtual Result<std::optional<std::size_t>> pick(const std::string& prompt, const std::vector<term::PickerItem>& items) = 0;
   virtual Result<int> run_daemon() = 0;
+  // Of a gate of its own in this process: no machine, no daemon.
+  virtual Result<gate::GateCost> gate_cost(const gate::CostPlan& plan) = 0;
 };
 
 // The three standard descriptors. Text goes through the functions; sessions use the numbers.

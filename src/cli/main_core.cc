@@ -43,6 +43,7 @@ class CoreServices : public CommonServices {
     return std::make_unique<IncusExecution>(std::move(client));
   }
   Result<int> run_daemon() override { return daemon::run(paths_, installation_); }
+  Result<gate::GateCost> gate_cost(const gate::CostPlan& plan) override { return gate::measure_cost(plan); }
 };
 
 }  // namespace

@@ -21,6 +21,7 @@ class FrontServices : public CommonServices {
   // A command that comes here lacks Command::inside; tests find those.
   Result<std::unique_ptr<Execution>> execution(const OpenedSandbox&) override { return fail(ErrorKind::kFailed, "this program speaks no TLS"); }
   Result<int> run_daemon() override { return fail(ErrorKind::kFailed, "this program is not the daemon"); }
+  Result<gate::GateCost> gate_cost(const gate::CostPlan&) override { return fail(ErrorKind::kFailed, "this program has no gate"); }
 
  private:
   char** argv_;

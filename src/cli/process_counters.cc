@@ -14,7 +14,7 @@ namespace fs = std::filesystem;
 std::uint64_t value_of_line(std::string_view text, std::string_view key) {
   for (const auto& line : split_lines(text)) {
     if (!line.starts_with(key) || line.size() <= key.size() || line[key.size()] != ':') continue;
-    const auto number = trim(line.substr(key.size() + 1));
+    const auto number = trim(std::string_view(line).substr(key.size() + 1));
     return parse_u64(number.substr(0, number.find(' '))).value_or(0);
   }
   return 0;

@@ -20,6 +20,8 @@ Result<json::object> Manager::machine_status() {
   std::uint64_t histories = 0;
   for (const auto& history : histories_.all()) histories += history.bytes;
   status["histories_bytes"] = histories;
+  status["spares"] = pool_.ready();
+  status["spares_wanted"] = config.pool;
   return status;
 }
 

@@ -118,9 +118,10 @@ Result<ContainerSetup> Manager::spare_setup(const Config& config) {
 
 Result<> Manager::make_spare(incus::Client& client, const ContainerSetup& setup, const std::string& fits) {
   Record spare;  // of no sandbox yet
-  spare.id = "spare-" + random_hex(6);
+  const std::string mark = random_hex(6);
+  spare.id = "spare-" + mark;
   spare.name = "spare";
-  spare.instance = "lk-" + spare.id;
+  spare.instance = std::string(kSpareInstance) + mark;
   {
     const std::scoped_lock one(create_mutex_);
     TRY_ASSIGN(const auto taken, taken_addresses());

@@ -50,6 +50,11 @@ std::vector<Spare> Pool::all() const {
   return spares_;
 }
 
+std::size_t Pool::ready() const {
+  const std::scoped_lock lock(mutex_);
+  return static_cast<std::size_t>(std::count_if(spares_.begin(), spares_.end(), [](const Spare& spare) { return spare.ready; }));
+}
+
 Result<> Pool::save(std::vector<Spare> spares) {
   json::array list;
   for (const auto& spare : spares) {

@@ -7,11 +7,15 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
 
 namespace locki::sandbox {
+
+// What the names of their containers begin with; they keep them when they become a sandbox's.
+inline constexpr std::string_view kSpareInstance = "lk-spare-";
 
 struct Spare {
   std::string instance;  // of Incus
@@ -28,6 +32,7 @@ class Pool {
   explicit Pool(std::filesystem::path file);
 
   std::vector<Spare> all() const;
+  std::size_t ready() const;  // how many of them
   Result<> add(Spare spare);
   Result<> note_ready(const std::string& instance);
   // Off the record; absent is fine.

@@ -59,6 +59,8 @@ class FakeServices : public Services {
     return picked;
   }
   Result<int> run_daemon() override { return 7; }
+  std::function<Result<gate::GateCost>(const gate::CostPlan&)> cost;
+  Result<gate::GateCost> gate_cost(const gate::CostPlan& plan) override { return cost(plan); }
 };
 
 class FakeCaller : public Caller {
@@ -92,8 +94,12 @@ class FakeExecution : public Execution {
   }
   void cancel() override {
     const std::lock_guard lock(mutex_);
-    services_.cancelled = true;
+    services_.cancelled = cancelled_ = true;
     changed_.notify_all();
+  }
+  bool cancelled() {
+    const std::lock_guard lock(mutex_);
+    return cancelled_;
   }
   // For programs: waits for a condition on what came in; false after five seconds.
   bool wait_until(const std::function<bool()>& condition) {
@@ -103,6 +109,7 @@ class FakeExecution : public Execution {
 
  private:
   FakeServices& services_;
+  bool cancelled_ = false;
   std::mutex mutex_;
   std::condition_variable changed_;
 };

@@ -17,7 +17,9 @@ TEST_F(PoolTest, GivesEachSpareOnceAndOnlyWhenReadyAndFitting) {
   Pool pool(file_);
   ASSERT_TRUE(pool.add({.instance = "a", .address = "10.77.1.1", .fits = "now"}));
   EXPECT_FALSE(*pool.take("now"));
+  EXPECT_EQ(pool.ready(), 0u);
   ASSERT_TRUE(pool.note_ready("a"));
+  EXPECT_EQ(pool.ready(), 1u);
   EXPECT_FALSE(*pool.take("then"));
   const auto taken = pool.take("now");
   ASSERT_TRUE(taken && *taken);
@@ -25,6 +27,7 @@ TEST_F(PoolTest, GivesEachSpareOnceAndOnlyWhenReadyAndFitting) {
   EXPECT_EQ((*taken)->address, "10.77.1.1");
   EXPECT_FALSE(*pool.take("now"));
   EXPECT_TRUE(pool.all().empty());
+  EXPECT_EQ(pool.ready(), 0u);
   EXPECT_FALSE(pool.note_ready("a"));
 }
 

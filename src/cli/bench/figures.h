@@ -9,7 +9,7 @@
 
 namespace locki::cli {
 
-enum class Unit { kSeconds, kBytes, kBytesPerSecond, kPerMinute };
+enum class Unit { kSeconds, kBytes, kBytesPerSecond, kPerMinute, kRatio };
 
 struct Figure {
   std::string name, meaning;
@@ -23,7 +23,7 @@ struct Statistics {
 // p95: the smallest sample that 95 of 100 do not exceed (nearest rank).
 Statistics statistics_of(std::vector<double> samples);
 
-std::string shown(double value, Unit unit);  // "12 ms", "3.4 MiB", "8.0 MiB/s", "6/min"
+std::string shown(double value, Unit unit);  // "12 ms", "85 µs", "3.4 MiB", "8.0 MiB/s", "6/min", "47 %"
 json::array figures_json(const std::vector<Figure>& figures);
 std::string figures_table(const std::vector<Figure>& figures, int columns, const term::Style& style);
 

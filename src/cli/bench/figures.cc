@@ -1,4 +1,4 @@
-#include "cli/bench_figures.h"
+#include "cli/bench/figures.h"
 
 #include <fmt/format.h>
 
@@ -19,8 +19,16 @@ const char* word(Unit unit) {
     case Unit::kBytes: return "bytes";
     case Unit::kBytesPerSecond: return "bytes/s";
     case Unit::kPerMinute: return "/min";
+    case Unit::kRatio: return "ratio";
   }
   return "";
+}
+
+std::string seconds(double value) {
+  const double size = std::fabs(value);
+  if (size < 0.001) return fmt::format("{:.0f} µs", value * 1e6);
+  if (size < 0.01) return fmt::format("{:.1f} ms", value * 1000);
+  return size < 1 ? fmt::format("{:.0f} ms", value * 1000) : fmt::format("{:.1f} s", value);
 }
 
 }  // namespace
@@ -34,10 +42,11 @@ Statistics statistics_of(std::vector<double> samples) {
 
 std::string shown(double value, Unit unit) {
   switch (unit) {
-    case Unit::kSeconds: return value < 0.01 ? fmt::format("{:.1f} ms", value * 1000) : value < 1 ? fmt::format("{:.0f} ms", value * 1000) : fmt::format("{:.1f} s", value);
+    case Unit::kSeconds: return seconds(value);
     case Unit::kBytes: return bytes(value);
     case Unit::kBytesPerSecond: return bytes(value) + "/s";
     case Unit::kPerMinute: return fmt::format("{:.0f}/min", value);
+    case Unit::kRatio: return fmt::format("{:.0f} %", value * 100);
   }
   return "";
 }
