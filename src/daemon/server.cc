@@ -20,6 +20,7 @@
 #include "daemon/methods.h"
 #include "sandbox/manager.h"
 #include "sys/file.h"
+#include "sys/limits.h"
 #include "sys/socket.h"
 #include "sys/watch.h"
 
@@ -175,6 +176,7 @@ Result<int> serve_until_told(const sys::Paths& paths, const sys::Installation& i
       if (unfindable() && !cut_off.exchange(true)) (void)sys::write_all(wake, "x");
       manager->look_for_idleness();
       manager->fill_pool();
+      sys::give_back_memory();  // dozens of threads have come and gone
     }
   }).detach();
 

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "mirror/session_impl.h"
+#include "sys/limits.h"
 
 namespace locki::mirror {
 namespace {
@@ -178,7 +179,13 @@ Result<> Session::Impl::turn() {
   fds[3] = {git->pack_fd(), POLLIN, 0};
   fds[4] = {refs.fd(), POLLIN, 0};
   const bool stirred = ::poll(fds.data(), fds.size(), timeout()) > 0;  // EINTR: one idle turn
-  if (stirred || !quiet()) last_stir = Clock::now();
+  if (stirred || !quiet()) {
+    last_stir = Clock::now();
+    memory_kept = true;
+  } else if (memory_kept && calm()) {
+    memory_kept = false;
+    sys::give_back_memory();
+  }
   if (fds[4].revents != 0 && refs.drain()) last_ref_look = {};
   if (fds[1].revents != 0) TRY(read_control());
   TRY(stream.receive([this](wire::Message& message, std::size_t size) { return handle(message, size); }));

@@ -201,6 +201,7 @@ struct Session::Impl {
   std::optional<Time> first_dirty, last_dirty;
   bool full_scan_due = false;
   Time last_full_scan{}, last_ref_look{}, last_record{}, last_stir{};  // stir: something came, or was to be done
+  bool memory_kept = true;  // since then
   std::vector<SyncRequest> syncs;
   std::string control_in;
   std::int64_t stop_id = 0;

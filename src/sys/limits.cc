@@ -1,5 +1,6 @@
 #include "sys/limits.h"
 
+#include <malloc.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
@@ -23,6 +24,12 @@ void limit_hostile_work() {
 #endif
   (void)::setrlimit(RLIMIT_CORE, &none);
   (void)::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
+void give_back_memory() {
+#ifdef __GLIBC__
+  ::malloc_trim(0);
+#endif
 }
 
 }  // namespace locki::sys
