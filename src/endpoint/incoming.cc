@@ -52,7 +52,7 @@ std::optional<wire::Done> Incoming::begin(mirror::Tree& tree, const wire::Put& p
   return std::nullopt;
 }
 
-void Incoming::begin(const Repository& repository, const wire::GitPack& request) {
+bool Incoming::begin(const Repository& repository, const wire::GitPack& request) {
   transfers_.erase(request.id);
   auto start = [&]() -> Result<PackProcess> {
     TRY(repository.make());
@@ -62,11 +62,10 @@ void Incoming::begin(const Repository& repository, const wire::GitPack& request)
     return repository.start_unpack();
   };
   auto process = start();
-  if (process) {
-    transfers_.emplace(request.id, Pack{request, std::move(*process)});
-  } else {
-    transfers_.emplace(request.id, std::move(process).error());
-  }
+  const bool started = process.has_value();
+  if (process) transfers_.emplace(request.id, Pack{request, std::move(*process)});
+  else transfers_.emplace(request.id, std::move(process).error());
+  return started;
 }
 
 std::optional<wire::Done> Incoming::take(mirror::Tree& tree, const Repository& repository, const wire::Data& data,

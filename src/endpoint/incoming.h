@@ -21,7 +21,8 @@ class Incoming {
  public:
   // Put: a directory or symlink is done at once; a file when its last Data came.
   std::optional<wire::Done> begin(mirror::Tree& tree, const wire::Put& put);
-  void begin(const Repository& repository, const wire::GitPack& pack);
+  // False when it is refused already; its Done follows the last Data all the same.
+  bool begin(const Repository& repository, const wire::GitPack& pack);
   // nullopt: more is to come, or nobody knows the id. `moved` is set when the branch moved.
   std::optional<wire::Done> take(mirror::Tree& tree, const Repository& repository, const wire::Data& data, bool& moved);
   // Something for people that came up on the way; empty once taken.

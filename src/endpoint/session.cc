@@ -296,7 +296,10 @@ Result<> Session::on(const wire::GitFetch& fetch) {
 }
 
 Result<> Session::on(const wire::GitPack& pack) {
-  incoming_.begin(*repository_, pack);
+  if (incoming_.begin(*repository_, pack)) return {};
+  // The host does not know where the branch is: it is told once more, even if that was said before.
+  head_.reset();
+  report_head();
   return {};
 }
 

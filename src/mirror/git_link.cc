@@ -160,6 +160,7 @@ Result<> GitLink::begin_send() {
   pack_out_ = std::move(out.read);
   send_id_ = ++*context_.last_id;
   sent_tip_ = host_;
+  sent_over_ = far_;
   sending_ = true;
   context_.door->expect_done(send_id_);
   context_.stream->send(wire::GitPack{send_id_, host_, far_});
@@ -202,7 +203,8 @@ Result<> GitLink::done(const wire::Done& done) {
   send_id_ = 0;
   if (done.status == wire::DoneStatus::kOk) {
     sys::fault_point("commit.sent");
-    far_ = sent_tip_;
+    // What the far end said of its branch meanwhile is newer: the agent may have committed on top before this answer was on its way.
+    if (far_ == sent_over_) far_ = sent_tip_;
     refused_.clear();
     TRY(context_.base->set_tip(sent_tip_));
     context_.tell({"commit_in", "", sent_tip_, ""});

@@ -91,7 +91,7 @@ class GitLink {
   Clock::time_point retry_at_{};
 
   wire::Id fetch_id_ = 0, send_id_ = 0;
-  std::string fetching_, sent_tip_;
+  std::string fetching_, sent_tip_, sent_over_;  // sent_over_: what the far end had when sending began
   std::optional<git::Quarantine> quarantine_;
   bool sending_ = false;
   sys::Child packer_;

@@ -81,6 +81,23 @@ TEST_F(HostileFarEnd, SendsWhatNobodyAskedFor) {
   expect_violation("nobody asked");
 }
 
+// Not hostile: the agent commits on top of what came in before the answer to it is on its way. The answer must not hide that.
+TEST_F(HostileFarEnd, MovesOnBeforeItAnswers) {
+  const auto users = pair_.commit(pair_.host(), "the user's");
+  greet();
+  list({});
+  send(wire::Head{"topic", "", 0});
+  const auto pack = wait_for<wire::GitPack>();
+  ASSERT_TRUE(pack);
+  EXPECT_EQ(pack->new_oid, users);
+  const std::string agents(40, 'a');
+  send(wire::Head{"topic", agents, 1});
+  send(wire::Done{.id = pack->id, .status = wire::DoneStatus::kOk});
+  const auto asked = wait_for<wire::GitFetch>();
+  ASSERT_TRUE(asked);
+  EXPECT_EQ(asked->wants, (std::vector<std::string>{agents}));
+}
+
 TEST_F(HostileFarEnd, NamesACommitThatIsNone) {
   greet();
   list({});
