@@ -329,7 +329,11 @@ Result<> Session::Impl::sandbox_done(const wire::Done& done) {
 }
 
 Result<> Session::Impl::complete(const Action& action, bool on_host) {
-  if (!on_host) apply(sandbox, {action.path, action.to});
+  if (!on_host) {
+    apply(sandbox, {action.path, action.to});
+    // The far end may have said that a parent was gone before it made it again for this: it does not say so twice.
+    if (action.to) add_parents(sandbox, action.path);
+  }
   if (const auto found = blocked.find(action.path); found != blocked.end()) {
     if (found->second.told) tell({"unblocked", action.path, "", ""});
     blocked.erase(found);

@@ -61,6 +61,10 @@ std::string_view parent_of(std::string_view path) {
   return slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
 }
 
+void add_parents(State& state, std::string_view path) {
+  for (std::string_view up = parent_of(path); !up.empty() && !state.contains(up); up = parent_of(up)) state.insert_or_assign(std::string(up), Entry::directory());
+}
+
 bool is_beneath(std::string_view path, std::string_view directory) {
   return path.size() > directory.size() && path.starts_with(directory) && path[directory.size()] == '/';
 }

@@ -49,6 +49,8 @@ void apply(State& state, const Change& change);
 
 // "" for a path of one component.
 std::string_view parent_of(std::string_view path);
+// Whoever puts something makes the directories that it lies in: those that the state lacks.
+void add_parents(State& state, std::string_view path);
 // True for "a/b" beneath "a"; false for "a" itself.
 bool is_beneath(std::string_view path, std::string_view directory);
 // The entries beneath `directory`, itself excluded: [first, second).

@@ -209,8 +209,7 @@ void Tree::Impl::record(const std::string& at, const std::optional<Entry>& entry
     cache.erase(at);
     return;
   }
-  for (std::string_view up = parent_of(at); !up.empty() && !state.contains(up); up = parent_of(up))
-    state.insert_or_assign(std::string(up), Entry::directory());
+  add_parents(state, at);
   state.insert_or_assign(at, *entry);
 }
 

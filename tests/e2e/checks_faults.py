@@ -6,7 +6,8 @@ import signal
 import subprocess
 import time
 
-from harness import alive, check, equal, eventually, expect
+from harness import alive, check, equal, eventually, expect, shortened
+from vm_root import VmRoot
 
 LOGIN = {"claudeAiOauth": {"accessToken": "fake-access", "refreshToken": "fake-refresh", "expiresAt": 4102444800000, "scopes": ["user:inference"],
                            "subscriptionType": "max"}}
@@ -137,6 +138,29 @@ def killed_machine(world):
     (worktree / "while-dead.txt").write_text("d\n")
     survives(world, worktree, "kill -9 of QEMU")
     expect(world.qemu_pid() not in (None, pid), "no new machine")
+    equal(world.sh("t1", "cat while-dead.txt"), "d\n", "a file the user wrote meanwhile")
+    (worktree / "while-dead.txt").unlink()
+    world.sync("t1")
+
+
+@check
+def killed_container(world):
+    """Every process of the container dies at once, by the machine's kernel."""
+    worktree = world.sandbox("t1")
+    world.sh("t1", "echo persistent > /root/persistent; echo before > before.txt; sync")
+    world.sync("t1")
+    container = world.sh("t1", "hostname").strip()
+    session = world.begin("x", "t1", "--", "sleep", "900", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+    time.sleep(1)
+    root = VmRoot(world.state / "vm/run/agent.sock")
+    try:
+        said = root.sh(f"echo 1 > /sys/fs/cgroup/lxc.payload.{container}/cgroup.kill && echo killed")
+        expect("killed" in said, f"the container is not killed: {shortened(said)}")
+    finally:
+        root.close()
+    equal(session.wait(60) != 0, True, "a session ends with the container")
+    (worktree / "while-dead.txt").write_text("d\n")
+    survives(world, worktree, "the container's death")
     equal(world.sh("t1", "cat while-dead.txt"), "d\n", "a file the user wrote meanwhile")
     (worktree / "while-dead.txt").unlink()
     world.sync("t1")
