@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <thread>
 #include <utility>
 
 #include "base/log.h"
@@ -66,6 +67,18 @@ Result<> prepare(incus::Client& client, const Record& record, const ContainerSet
       .map([](const std::string&) {});
 }
 
+// One that has just died may still count as running for a moment, and its start as done.
+Result<> start_prepared(incus::Client& client, const Record& record, const ContainerSetup& setup) {
+  constexpr int kAttempts = 4;
+  for (int attempt = 1;; ++attempt) {
+    TRY(context(patiently("starting " + record.instance, [&] { return client.start(record.instance); }), "while starting the container"));
+    auto prepared = prepare(client, record, setup);
+    if (prepared || attempt == kAttempts) return prepared;
+    log::info("{}; once more", prepared.error().describe());
+    std::this_thread::sleep_for(std::chrono::seconds(attempt));
+  }
+}
+
 }  // namespace
 
 Result<bool> ensure_container(incus::Client& client, const Record& record, const ContainerSetup& setup, const ProgressSink& progress) {
@@ -89,8 +102,7 @@ Result<bool> ensure_container(incus::Client& client, const Record& record, const
     TRY(context(std::move(created), "while creating the container"));
   }
   Phase phase(progress, "container.start", "Starting the container");
-  TRY(context(patiently("starting " + record.instance, [&] { return client.start(record.instance); }), "while starting the container"));
-  TRY(prepare(client, record, setup));
+  TRY(start_prepared(client, record, setup));
   return !exists;
 }
 
