@@ -10,7 +10,7 @@ constexpr std::size_t kMaxMessage = 1000;
 
 }  // namespace
 
-wire::Done to_done(wire::Id id, const mirror::Outcome& outcome) {
+wire::Done to_done(wire::Id id, mirror::Tree& tree, std::string_view path, const mirror::Outcome& outcome) {
   wire::Done done{.id = id, .actual = outcome.actual, .message = printable(outcome.reason, kMaxMessage)};
   switch (outcome.status) {
     case mirror::Outcome::Status::kApplied:
@@ -18,6 +18,8 @@ wire::Done to_done(wire::Id id, const mirror::Outcome& outcome) {
       break;
     case mirror::Outcome::Status::kConflict:
       done.status = wire::DoneStatus::kConflict;
+      // Else a file that becomes again what was reported before would never be reported again.
+      tree.note_told(path, outcome.actual);
       break;
     case mirror::Outcome::Status::kFailed:
       done.status = wire::DoneStatus::kFailed;
@@ -36,16 +38,16 @@ wire::Done failed_done(wire::Id id, const Error& error) {
 std::optional<wire::Done> Incoming::begin(mirror::Tree& tree, const wire::Put& put) {
   switch (put.entry.kind) {
     case mirror::EntryKind::kDirectory:
-      return to_done(put.id, tree.put_directory(put.path, put.expected));
+      return to_done(put.id, tree, put.path, tree.put_directory(put.path, put.expected));
     case mirror::EntryKind::kSymlink:
-      return to_done(put.id, tree.put_symlink(put.path, put.entry, put.expected));
+      return to_done(put.id, tree, put.path, tree.put_symlink(put.path, put.entry, put.expected));
     case mirror::EntryKind::kFile:
       break;
   }
   auto file = tree.begin_file(put.path, put.entry, put.expected);
   transfers_.erase(put.id);
   if (file) {
-    transfers_.emplace(put.id, std::move(*file));
+    transfers_.emplace(put.id, File{put.path, std::move(*file)});
   } else {
     transfers_.emplace(put.id, std::move(file).error());
   }
@@ -78,7 +80,7 @@ std::optional<wire::Done> Incoming::take(mirror::Tree& tree, const Repository& r
   if (!data.bytes.empty() && !std::holds_alternative<Error>(transfer)) {
     auto written = std::holds_alternative<Pack>(transfer)
                        ? sys::write_all(std::get<Pack>(transfer).process.pipe.get(), data.bytes)
-                       : std::get<mirror::FilePut>(transfer).write(as_bytes(data.bytes));
+                       : std::get<File>(transfer).put.write(as_bytes(data.bytes));
     if (auto* pack = std::get_if<Pack>(&transfer)) pack->empty = false;
     if (!written) transfer = std::move(written).error();
   }
@@ -87,8 +89,8 @@ std::optional<wire::Done> Incoming::take(mirror::Tree& tree, const Repository& r
   wire::Done done{.id = data.id};
   if (const auto* error = std::get_if<Error>(&transfer)) {
     done = failed_done(data.id, *error);
-  } else if (auto* put = std::get_if<mirror::FilePut>(&transfer)) {
-    done = to_done(data.id, put->commit());
+  } else if (auto* file = std::get_if<File>(&transfer)) {
+    done = to_done(data.id, tree, file->path, file->put.commit());
   } else if (const auto finished = finish_pack(tree, repository, std::get<Pack>(transfer)); !finished) {
     done = failed_done(data.id, finished.error());
   } else {

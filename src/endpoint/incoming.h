@@ -14,7 +14,7 @@ namespace locki::endpoint {
 
 namespace wire = mirror::wire;
 
-wire::Done to_done(wire::Id id, const mirror::Outcome& outcome);
+wire::Done to_done(wire::Id id, mirror::Tree& tree, std::string_view path, const mirror::Outcome& outcome);
 wire::Done failed_done(wire::Id id, const Error& error);
 
 class Incoming {
@@ -29,13 +29,17 @@ class Incoming {
   std::string take_problem() { return std::exchange(problem_, std::string()); }
 
  private:
+  struct File {
+    std::string path;
+    mirror::FilePut put;
+  };
   struct Pack {
     wire::GitPack request;
     PackProcess process;
     bool empty = true;  // no byte came: the commit must be here already
   };
   // After an error the rest of the data is swallowed, and the error is the answer.
-  using Transfer = std::variant<mirror::FilePut, Pack, Error>;
+  using Transfer = std::variant<File, Pack, Error>;
 
   Result<> finish_pack(mirror::Tree& tree, const Repository& repository, Pack& pack);
 

@@ -269,7 +269,7 @@ Result<> Session::on(const wire::Put& put) {
 }
 
 Result<> Session::on(const wire::Remove& remove) {
-  link_.send(to_done(remove.id, tree_->remove(remove.path, remove.expected)));
+  link_.send(to_done(remove.id, *tree_, remove.path, tree_->remove(remove.path, remove.expected)));
   return {};
 }
 

@@ -127,6 +127,7 @@ struct Session::Impl {
   bool blocked_now(const Action& action);
   void forget_blocked(const Plan& plan);
   void block(const Action& action, std::string reason, bool tell_user);
+  void not_as_listed(const Action& action);
   Result<> rescue(Step& step);
   Result<> rescued(Download& download);
   Result<> keep_version(const Action& action, int content);
@@ -200,7 +201,7 @@ struct Session::Impl {
   std::set<std::string> dirty;
   std::optional<Time> first_dirty, last_dirty;
   bool full_scan_due = false;
-  Time last_full_scan{}, last_ref_look{}, last_record{}, last_stir{};  // stir: something came, or was to be done
+  Time last_full_scan{}, last_ref_look{}, last_record{}, rescan_asked{}, last_stir{};  // stir: something came, or was to be done
   bool memory_kept = true;  // since then
   std::vector<SyncRequest> syncs;
   std::string control_in;

@@ -16,6 +16,7 @@ using std::chrono::milliseconds;
 constexpr milliseconds kFirstRetry{1000};
 constexpr milliseconds kLastRetry{60'000};
 constexpr milliseconds kRetryForSync{500};
+constexpr milliseconds kBetweenRescans{5'000};
 constexpr std::size_t kMaxMerge = 8 << 20;
 
 std::optional<Entry> entry_at(const State& state, const std::string& path) {
@@ -112,6 +113,19 @@ void Session::Impl::block(const Action& action, std::string reason, bool tell_us
   entry.told |= tell_user;
 }
 
+// The far end did not give what it has listed. Usually the agent has changed it again, and the next Entries say to what: that
+// makes a new plan at once. If none come, the books of the two sides differ (or the far end lies): it is asked for all of
+// them once, and the path is tried again with pauses, not as fast as both can.
+void Session::Impl::not_as_listed(const Action& action) {
+  plan_again = true;
+  block(action, "the sandbox does not give what it says is there", false);
+  const auto now = Clock::now();
+  const auto& entry = blocked[action.path];
+  if (entry.delay == kFirstRetry || entry.delay == kLastRetry || now < rescan_asked + kBetweenRescans) return;
+  rescan_asked = now;
+  stream.send(wire::Rescan{});
+}
+
 // ---- what would be lost ----
 
 // The agent's version of a path that is about to lose: out of the sandbox into a file of ours, and from there into the
@@ -145,9 +159,9 @@ Result<> Session::Impl::rescued(Download& download) {
                                [&](const Step& step) { return step.action == download.step.action; });
   if (at == round->steps.end()) return {};
   if (!download.problem.empty()) {
-    // The agent changed it again: the next round sees what it is then. What must not be destroyed stays.
+    // What must not be destroyed stays.
+    not_as_listed(at->action);
     round->steps.erase(at);
-    plan_again = true;
     return {};
   }
   if (at->action.kind == Action::Kind::kMerge) {
@@ -324,16 +338,12 @@ Result<> Session::Impl::sandbox_done(const wire::Done& done) {
     block(action, done.message.empty() ? "it cannot be changed inside" : "inside: " + printable(done.message), false);
     return {};
   }
-  apply(sandbox, {action.path, done.actual});
+  record(sandbox, action.path, done.actual);
   return far_state_complete();
 }
 
 Result<> Session::Impl::complete(const Action& action, bool on_host) {
-  if (!on_host) {
-    apply(sandbox, {action.path, action.to});
-    // The far end may have said that a parent was gone before it made it again for this: it does not say so twice.
-    if (action.to) add_parents(sandbox, action.path);
-  }
+  if (!on_host) record(sandbox, action.path, action.to);
   if (const auto found = blocked.find(action.path); found != blocked.end()) {
     if (found->second.told) tell({"unblocked", action.path, "", ""});
     blocked.erase(found);

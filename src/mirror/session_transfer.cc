@@ -66,8 +66,8 @@ Result<> Session::Impl::download_ended(wire::Id id, bool whole) {
     if (!whole || download.hash.finish() != action.keep->content) download.problem = "it changed meanwhile";
     return rescued(download);
   }
+  if (!whole) return not_as_listed(action), Result<>{};
   plan_again = true;
-  if (!whole) return {};  // changed or gone inside: the next Entries say how
   if (!download.put) {
     block(action, download.problem, true);
     return {};

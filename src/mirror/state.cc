@@ -61,8 +61,21 @@ std::string_view parent_of(std::string_view path) {
   return slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
 }
 
-void add_parents(State& state, std::string_view path) {
-  for (std::string_view up = parent_of(path); !up.empty() && !state.contains(up); up = parent_of(up)) state.insert_or_assign(std::string(up), Entry::directory());
+void record(State& state, std::string_view path, const std::optional<Entry>& entry) {
+  if (!entry || entry->kind != EntryKind::kDirectory) {
+    const auto [first, last] = beneath(state, path);
+    state.erase(first, last);
+  }
+  if (!entry) {
+    if (const auto found = state.find(path); found != state.end()) state.erase(found);
+    return;
+  }
+  state.insert_or_assign(std::string(path), *entry);
+  for (std::string_view up = parent_of(path); !up.empty(); up = parent_of(up)) {
+    const auto [at, made] = state.try_emplace(std::string(up), Entry::directory());
+    if (!made && at->second.kind == EntryKind::kDirectory) return;
+    at->second = Entry::directory();
+  }
 }
 
 bool is_beneath(std::string_view path, std::string_view directory) {

@@ -49,8 +49,9 @@ void apply(State& state, const Change& change);
 
 // "" for a path of one component.
 std::string_view parent_of(std::string_view path);
-// Whoever puts something makes the directories that it lies in: those that the state lacks.
-void add_parents(State& state, std::string_view path);
+// What is known of a path once it was looked at or changed: above what is there are directories, and beneath what is none
+// there is nothing. Both sides keep their books with it, so that they agree on what an answer about one path says of others.
+void record(State& state, std::string_view path, const std::optional<Entry>& entry);
 // True for "a/b" beneath "a"; false for "a" itself.
 bool is_beneath(std::string_view path, std::string_view directory);
 // The entries beneath `directory`, itself excluded: [first, second).

@@ -90,6 +90,8 @@ bool Tree::root_alive() const { return impl_->alive(); }
 const sys::Directory& Tree::root() const { return impl_->root; }
 Result<> Tree::save_cache() { return impl_->save_cache(); }
 
+void Tree::note_told(std::string_view path, const std::optional<Entry>& actual) { impl_->record(std::string(path), actual); }
+
 Result<sys::OpenedFile> Tree::open_file(std::string_view path) const {
   TRY(check_path(path));
   return impl_->root.open_file(path);

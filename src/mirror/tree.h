@@ -99,6 +99,10 @@ class Tree {
   // Absent already: kApplied. A directory must be empty, of ignored files too: else kConflict.
   Outcome remove(std::string_view path, const Entry& expected);
 
+  // The other side was told what is there (Outcome::actual): from now on state() says the same, and a rescan reports what
+  // differs from it. Only for a side that has nothing to hide: the path travels from then on, whatever git ignores.
+  void note_told(std::string_view path, const std::optional<Entry>& actual);
+
   Result<> save_cache();
 
   struct Impl;

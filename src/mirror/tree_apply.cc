@@ -202,15 +202,8 @@ std::string Tree::Impl::temporary_name() {
 }
 
 void Tree::Impl::record(const std::string& at, const std::optional<Entry>& entry) {
-  if (!entry) {
-    const auto [first, last] = beneath(state, at);
-    state.erase(first, last);
-    state.erase(at);
-    cache.erase(at);
-    return;
-  }
-  add_parents(state, at);
-  state.insert_or_assign(at, *entry);
+  mirror::record(state, at, entry);
+  if (!entry) cache.erase(at);
 }
 
 struct FilePut::Impl {

@@ -98,6 +98,58 @@ TEST_F(HostileFarEnd, MovesOnBeforeItAnswers) {
   EXPECT_EQ(asked->wants, (std::vector<std::string>{agents}));
 }
 
+// What it lists it never gives: the worker neither asks without end nor lets a sync wait for ever.
+TEST_F(HostileFarEnd, NeverGivesWhatItLists) {
+  greet();
+  std::vector<wire::ListedEntry> entries{{"new", Entry::file(3, hash_of("abc"))}};
+  for (const std::string name : {".gitignore", "README", "mine"}) {
+    const std::string text = read(pair_.host() / name);
+    entries.push_back({name, Entry::file(text.size(), hash_of(text))});
+  }
+  list(entries);
+  send(wire::Head{"topic", pair_.git(pair_.host(), {"rev-parse", "HEAD"}), 0});
+  const std::int64_t sync = pair_.request({{"request", "sync"}});
+  int asked = 0, rescans = 0;
+  const auto answer = wait_while(sync, [&](const wire::Message& message) {
+    if (const auto* fetch = std::get_if<wire::Fetch>(&message); fetch != nullptr && ++asked > 0) send(wire::ContentGone{fetch->id});
+    comply(message);
+    if (std::holds_alternative<wire::Rescan>(message) && ++rescans > 0) list(entries);
+  });
+  ASSERT_TRUE(answer);
+  ASSERT_EQ(answer->at("blocked").as_array().size(), 1u);
+  EXPECT_EQ(json::string_or(answer->at("blocked").as_array()[0].as_object(), "path"), "new");
+  EXPECT_GE(asked, 2);
+  EXPECT_LE(asked, 40);  // one every half second, as long as the sync waits
+  EXPECT_GE(rescans, 1);
+  EXPECT_LE(rescans, 4);
+  expect_untouched();
+}
+
+// Not hostile: a file came and went beneath a directory that the user has deleted. The far end said that it came; that it went
+// is in the answer that the directory is removed.
+TEST_F(HostileFarEnd, RemovesADirectoryInWhichSomethingWas) {
+  greet();
+  list({{"mine", Entry::file(5, hash_of("human"))}, {"d", Entry::directory()}});
+  const std::string tip = pair_.git(pair_.host(), {"rev-parse", "HEAD"});
+  send(wire::Head{"topic", tip, 0});
+  ASSERT_TRUE(wait_while(pair_.request({{"request", "sync"}}), [&](const wire::Message& message) { comply(message); }));
+  ASSERT_TRUE(fs::remove(pair_.host() / "d"));
+  const auto removal = wait_for<wire::Remove>();
+  ASSERT_TRUE(removal);
+  EXPECT_EQ(removal->path, "d");
+  send(wire::Entries{++generation_, false, true, true, {{"d/x", Entry::file(3, hash_of("abc"))}}});
+  send(wire::Done{.id = removal->id, .status = wire::DoneStatus::kOk});
+  int asked = 0;
+  const auto answer = wait_while(pair_.request({{"request", "sync"}}), [&](const wire::Message& message) {
+    comply(message);
+    if (const auto* fetch = std::get_if<wire::Fetch>(&message); fetch != nullptr && ++asked > 0) send(wire::ContentGone{fetch->id});
+  });
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->at("blocked").as_array().size(), 0u);
+  EXPECT_EQ(asked, 0);
+  EXPECT_FALSE(fs::exists(pair_.host() / "d"));
+}
+
 TEST_F(HostileFarEnd, NamesACommitThatIsNone) {
   greet();
   list({});

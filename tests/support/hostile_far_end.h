@@ -2,6 +2,7 @@
 #pragma once
 
 #include <csignal>
+#include <functional>
 
 #include "mirror/stream.h"
 #include "support/mirror_pair.h"
@@ -43,6 +44,28 @@ class HostileFarEnd : public ::testing::Test {
       if (!n || *n == 0) return std::nullopt;
       decoder_.feed(ByteView(buffer, *n));
     }
+  }
+  // The worker's answer to a request; meanwhile every message of its goes to `take`.
+  std::optional<json::object> wait_while(std::int64_t request, const std::function<void(const wire::Message&)>& take) {
+    const auto deadline = steady_clock::now() + std::chrono::seconds(60);
+    while (steady_clock::now() < deadline) {
+      if (auto answer = pair_.reply(request, seconds(0))) return answer;
+      if (!sys::wait_readable(pair_.far_fd(), std::chrono::milliseconds(20)).value_or(false)) continue;
+      std::uint8_t buffer[65536];
+      const auto n = sys::read_some(pair_.far_fd(), buffer, sizeof buffer);
+      if (!n || *n == 0) return std::nullopt;
+      decoder_.feed(ByteView(buffer, *n));
+      for (auto frame = decoder_.next(); frame && *frame; frame = decoder_.next()) take((*frame)->message);
+    }
+    return std::nullopt;
+  }
+  // Takes what comes in, and answers that everything is there.
+  void comply(const wire::Message& message) {
+    if (const auto* barrier = std::get_if<wire::Barrier>(&message)) send(wire::BarrierDone{barrier->id, generation_});
+    const auto* put = std::get_if<wire::Put>(&message);
+    if (put != nullptr && put->entry.kind != EntryKind::kFile) send(wire::Done{.id = put->id, .status = wire::DoneStatus::kOk});
+    const auto* data = std::get_if<wire::Data>(&message);
+    if (data != nullptr && (data->last || data->failed)) send(wire::Done{.id = data->id, .status = wire::DoneStatus::kOk});
   }
   void expect_violation(std::string_view reason) {
     EXPECT_EQ(pair_.wait_worker().status, kStatusViolation);

@@ -98,6 +98,7 @@ class Host {
   wire::Done put(const std::string& path, const std::string& text, const std::optional<Entry>& expected) {
     const wire::Id id = ++id_;
     door_.expect_done(id);
+    asked_[id] = {path, file_entry(text)};
     send(wire::Put{id, path, file_entry(text), expected});
     send_data(id, text);
     return expect<wire::Done>();
@@ -105,12 +106,14 @@ class Host {
   wire::Done put(const std::string& path, const Entry& entry, const std::optional<Entry>& expected = {}) {
     const wire::Id id = ++id_;
     door_.expect_done(id);
+    asked_[id] = {path, entry};
     send(wire::Put{id, path, entry, expected});
     return expect<wire::Done>();
   }
   wire::Done remove(const std::string& path, const Entry& expected) {
     const wire::Id id = ++id_;
     door_.expect_done(id);
+    asked_[id] = {path, std::nullopt};
     send(wire::Remove{id, path, expected});
     return expect<wire::Done>();
   }
@@ -180,6 +183,11 @@ class Host {
       for (const wire::ListedEntry& listed : entries->entries)
         mirror::apply(state, mirror::Change{listed.path, listed.entry});
     }
+    if (const auto* done = std::get_if<wire::Done>(&frame.message)) {
+      const auto request = asked_.extract(done->id);
+      if (!request.empty() && done->status == wire::DoneStatus::kOk) mirror::record(state, request.mapped().path, request.mapped().entry);
+      if (!request.empty() && done->status == wire::DoneStatus::kConflict) mirror::record(state, request.mapped().path, done->actual);
+    }
     if (const auto* now = std::get_if<wire::Head>(&frame.message)) head = *now, ++heads;
     if (const auto* problem = std::get_if<wire::Problem>(&frame.message)) problems += problem->text + "\n";
   }
@@ -204,6 +212,7 @@ class Host {
   wire::Decoder decoder_;
   mirror::Door door_;
   wire::Id id_ = 0;
+  std::map<wire::Id, mirror::Change> asked_;  // what a path is once the answer is Ok
 };
 
 class EndpointTest : public testing::Test {
@@ -311,6 +320,40 @@ TEST_F(EndpointTest, AppliesUnderPreconditionsWithoutEcho) {
   EXPECT_EQ(host.put("../x", "evil", {}).status, wire::DoneStatus::kFailed);
   EXPECT_EQ(host.remove("d/f", file_entry("agent")).status, wire::DoneStatus::kOk);
   EXPECT_FALSE(fs::exists(root() / "d/f"));
+}
+
+// What an answer said of a path counts as told: only what differs from that is worth a word, and that always is.
+TEST_F(EndpointTest, WhatAnAnswerSaidIsWhatTheNextReportIsAbout) {
+  options_.quiet = options_.at_most = std::chrono::seconds(60);  // only barriers look
+  write("file", "one");
+  write("other", "one");
+  fs::create_directory(root() / "d");
+  Host host(root(), options_);
+  host.settle();
+  const State before = host.state;
+
+  write("file", "agent's");
+  EXPECT_EQ(host.put("file", "host's", file_entry("one")).status, wire::DoneStatus::kConflict);
+  EXPECT_EQ(host.state.at("file"), file_entry("agent's"));
+  fs::remove(root() / "other");
+  EXPECT_EQ(host.put("other", "host's", file_entry("one")).status, wire::DoneStatus::kConflict);
+  EXPECT_FALSE(host.state.contains("other"));
+  write("new", "agent's");
+  EXPECT_EQ(host.put("new", Entry::symlink("file")).status, wire::DoneStatus::kConflict);
+  write("file", "one");
+  write("other", "one");
+  fs::remove(root() / "new");
+  host.settle();
+  EXPECT_EQ(host.state, before);
+
+  // A file that was reported is gone again before the directory above it is removed.
+  write("d/x", "agent's");
+  host.settle();
+  EXPECT_TRUE(host.state.contains("d/x"));
+  fs::remove(root() / "d/x");
+  EXPECT_EQ(host.remove("d", Entry::directory()).status, wire::DoneStatus::kOk);
+  host.settle();
+  EXPECT_EQ(host.state, (State{{"file", file_entry("one")}, {"other", file_entry("one")}}));
 }
 
 TEST_F(EndpointTest, ServesContentsWithinTheWindow) {
