@@ -14,9 +14,10 @@ struct EndpointOptions {
   std::string git = "/usr/bin/git";
   std::string cache_directory = "/var/cache/locki-endpoint";  // "" for no stat cache
   std::string notes = "/run/locki-notes";                     // Note messages are appended here; "" for nowhere
-  std::chrono::milliseconds quiet{40};     // changes are reported after this long without new ones …
-  std::chrono::milliseconds at_most{250};  // … or this long after the first
-  std::chrono::milliseconds poll{10'000};  // full scans this often while not everything can be watched
+  std::chrono::milliseconds quiet{40};                // changes are reported after this long without new ones …
+  std::chrono::milliseconds at_most{250};             // … or this long after the first
+  std::chrono::milliseconds poll{10'000};             // full scans this often while not everything can be watched
+  std::chrono::milliseconds dead_lock_after{10'000};  // dead_locks.h
 };
 
 // Returns when the host closed its side or said Bye. SIGPIPE must be ignored.

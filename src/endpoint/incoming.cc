@@ -70,7 +70,7 @@ bool Incoming::begin(const Repository& repository, const wire::GitPack& request)
   return started;
 }
 
-std::optional<wire::Done> Incoming::take(mirror::Tree& tree, const Repository& repository, const wire::Data& data,
+std::optional<wire::Done> Incoming::take(mirror::Tree& tree, Repository& repository, const wire::Data& data,
                                          bool& moved) {
   const auto found = transfers_.find(data.id);
   if (found == transfers_.end()) return std::nullopt;
@@ -100,7 +100,7 @@ std::optional<wire::Done> Incoming::take(mirror::Tree& tree, const Repository& r
   return done;
 }
 
-Result<> Incoming::finish_pack(mirror::Tree& tree, const Repository& repository, Pack& pack) {
+Result<> Incoming::finish_pack(mirror::Tree& tree, Repository& repository, Pack& pack) {
   pack.process.pipe.reset();
   TRY_ASSIGN(const sys::Exit exit, pack.process.child.wait());
   if (!exit.ok() && !pack.empty) return fail(ErrorKind::kFailed, "git index-pack " + exit.describe());

@@ -24,7 +24,7 @@ class Incoming {
   // False when it is refused already; its Done follows the last Data all the same.
   bool begin(const Repository& repository, const wire::GitPack& pack);
   // nullopt: more is to come, or nobody knows the id. `moved` is set when the branch moved.
-  std::optional<wire::Done> take(mirror::Tree& tree, const Repository& repository, const wire::Data& data, bool& moved);
+  std::optional<wire::Done> take(mirror::Tree& tree, Repository& repository, const wire::Data& data, bool& moved);
   // Something for people that came up on the way; empty once taken.
   std::string take_problem() { return std::exchange(problem_, std::string()); }
 
@@ -41,7 +41,7 @@ class Incoming {
   // After an error the rest of the data is swallowed, and the error is the answer.
   using Transfer = std::variant<File, Pack, Error>;
 
-  Result<> finish_pack(mirror::Tree& tree, const Repository& repository, Pack& pack);
+  Result<> finish_pack(mirror::Tree& tree, Repository& repository, Pack& pack);
 
   std::map<wire::Id, Transfer> transfers_;
   std::string problem_;

@@ -60,7 +60,7 @@ Result<> take_boundary(const InitClone& clone) {
 Result<> init_clone(int pack, const InitClone& clone) {
   const RepositoryOptions& options = clone.repository;
   if (!clone.oid.empty() && !mirror::is_object_id(clone.oid)) return fail(ErrorKind::kUsage, "not an object id");
-  const Repository repository(options);
+  Repository repository(options);
   const bool before = repository.exists();
   if (before && !is_there(unfinished_mark(options.root)))
     return fail(ErrorKind::kExists, "there is a repository already: " + options.root);

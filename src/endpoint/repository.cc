@@ -25,7 +25,9 @@ std::string null_oid(const std::string& like) { return std::string(like.size(), 
 
 }  // namespace
 
-Repository::Repository(RepositoryOptions options) : options_(std::move(options)) {}
+Repository::Repository(RepositoryOptions options)
+    : options_(std::move(options)),
+      locks_(options_.root + "/.git", {"index.lock", "HEAD.lock", branch_ref(options_.branch) + ".lock"}, options_.dead_lock_after) {}
 
 std::map<std::string, std::string> Repository::environment() {
   std::map<std::string, std::string> environment = sys::clean_environment();
@@ -48,7 +50,7 @@ sys::ProcessSpec Repository::command(std::vector<std::string> args) const {
           .args = std::move(all),
           .environment = environment(),
           .directory = options_.root,
-          .die_with_parent = true};
+          .parent_death_signal = SIGTERM};  // it takes its locks away
 }
 
 Result<std::string> Repository::git(std::vector<std::string> args, std::string_view input) const {
@@ -160,11 +162,13 @@ Result<PackProcess> Repository::start_unpack() const {
   return PackProcess{std::move(child), std::move(in.write)};
 }
 
-Result<> Repository::move_branch(const std::string& new_oid, const std::string& old_oid) const {
+Result<> Repository::move_branch(const std::string& new_oid, const std::string& old_oid) {
   if (!mirror::is_object_id(new_oid) || (!old_oid.empty() && !mirror::is_object_id(old_oid)))
     return fail(ErrorKind::kProtocol, "not an object id");
   const std::string expected = old_oid.empty() ? null_oid(new_oid) : old_oid;
-  auto moved = git({"update-ref", "-m", "locki: from the host", branch_ref(options_.branch), new_oid, expected});
+  const auto move = [&] { return git({"update-ref", "-m", "locki: from the host", branch_ref(options_.branch), new_oid, expected}); };
+  auto moved = move();
+  if (!moved && locks_.clear(moved.error().message())) moved = move();
   if (moved) return {};
   const auto now = head();
   if (now && now->oid == new_oid) return {};
@@ -172,18 +176,18 @@ Result<> Repository::move_branch(const std::string& new_oid, const std::string& 
   return fail(std::move(moved).error());
 }
 
-Result<> Repository::read_tree(const std::vector<std::string>& args) const {
+Result<> Repository::read_tree(const std::vector<std::string>& args) {
   // The agent's own git may hold index.lock for a moment.
   for (int attempt = 0;; ++attempt) {
     auto done = git(args);
     if (done) return {};
-    if (attempt == 20 || done.error().message().find("index.lock") == std::string::npos)
-      return fail(std::move(done).error());
+    if (done.error().message().find("index.lock") == std::string::npos) return fail(std::move(done).error());
+    if (attempt >= 20 && !locks_.clear(done.error().message())) return fail(std::move(done).error());
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
 }
 
-Result<std::string> Repository::index_follows(const std::string& new_oid, const std::string& old_oid) const {
+Result<std::string> Repository::index_follows(const std::string& new_oid, const std::string& old_oid) {
   TRY_ASSIGN(const HeadInfo now, head());
   if (now.current != options_.branch) return std::string();
   if (old_oid.empty()) {
@@ -201,9 +205,14 @@ Result<> Repository::note_behind(const std::string& new_oid, const std::string& 
   return sys::write_file(behind_file(options_.root), new_oid + " " + old_oid + "\n", 0600);
 }
 
+bool Repository::behind() const {
+  struct stat data {};
+  return ::lstat(behind_file(options_.root).c_str(), &data) == 0;
+}
+
 void Repository::caught_up() const { (void)sys::remove_tree(behind_file(options_.root)); }
 
-Result<std::string> Repository::take_up_behind() const {
+Result<std::string> Repository::take_up_behind() {
   const auto text = sys::read_file(behind_file(options_.root), 1024);
   if (!text) return std::string();
   const auto words = split(trim(*text), ' ');
@@ -216,7 +225,7 @@ Result<std::string> Repository::take_up_behind() const {
   return followed;
 }
 
-Result<> Repository::check_out(const std::string& oid) const { return read_tree({"read-tree", "--reset", "-u", oid}); }
+Result<> Repository::check_out(const std::string& oid) { return read_tree({"read-tree", "--reset", "-u", oid}); }
 
 std::string remote_helper_script() {
   // A connection whose first packet is an error: git prints that one line, and nothing of its own about a helper that broke off.

@@ -2,6 +2,7 @@
 // to the repository at any time: every call may fail, none may damage what is there.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "endpoint/dead_locks.h"
 #include "sys/process.h"
 
 namespace locki::endpoint {
@@ -19,6 +21,7 @@ struct RepositoryOptions {
   std::string branch;
   std::string object_format = "sha1";
   std::string user_name, user_email;
+  std::chrono::milliseconds dead_lock_after{10'000};  // dead_locks.h
 };
 
 struct HeadInfo {
@@ -61,26 +64,30 @@ class Repository {
   Result<PackProcess> start_unpack() const;
 
   // Moves the branch from `old_oid` ("" for an unborn one) to `new_oid`; kConflict when it is elsewhere.
-  Result<> move_branch(const std::string& new_oid, const std::string& old_oid) const;
+  Result<> move_branch(const std::string& new_oid, const std::string& old_oid);
   // The index follows a moved branch, staged changes stay, files are not touched. Does nothing while another branch is
   // checked out. The text says what was lost on the way, if anything.
-  Result<std::string> index_follows(const std::string& new_oid, const std::string& old_oid) const;
+  Result<std::string> index_follows(const std::string& new_oid, const std::string& old_oid);
   // Before the branch moves, and once the index has followed: so that whoever comes after a kill in between knows.
   Result<> note_behind(const std::string& new_oid, const std::string& old_oid) const;
   void caught_up() const;
-  // What a killed one left to do. The text as of index_follows().
-  Result<std::string> take_up_behind() const;
+  // What a killed one, or a lock in the way, left to do. The text as of index_follows().
+  Result<std::string> take_up_behind();
+  bool behind() const;
+  // What was cleared away (dead_locks.h) since the last call, for people.
+  std::string take_cleared() { return locks_.take_cleared(); }
   // Index and files as in that commit.
-  Result<> check_out(const std::string& oid) const;
+  Result<> check_out(const std::string& oid);
 
   sys::ProcessSpec command(std::vector<std::string> args) const;
   static std::map<std::string, std::string> environment();
 
  private:
   Result<std::string> git(std::vector<std::string> args, std::string_view input = {}) const;
-  Result<> read_tree(const std::vector<std::string>& args) const;
+  Result<> read_tree(const std::vector<std::string>& args);
 
   RepositoryOptions options_;
+  DeadLocks locks_;
 };
 
 // What `git push`, `git fetch` and friends run for the remote: a script that says in one line how work gets out.

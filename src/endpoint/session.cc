@@ -17,7 +17,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds kRetry{1000};             // after a scan that failed
+constexpr milliseconds kRetry{1000};             // after a scan that failed, or an index that did not follow
 constexpr milliseconds kBetweenFullScans{2000};  // those that nobody asked for
 constexpr std::size_t kMaxKnown = 1'000'000;
 constexpr std::size_t kMaxProblem = 1000;
@@ -66,6 +66,7 @@ int Session::timeout_ms() const {
   if (first_dirty_) at(std::min(*last_dirty_ + options_.quiet, *first_dirty_ + options_.at_most));
   at(full_due_);
   at(head_due_);
+  at(follow_due_);
   if (tree_ && (!watcher_.complete() || !git_watch_.armed())) at(last_full_ + options_.poll);
   if (!next) return -1;
   const auto left = std::chrono::ceil<milliseconds>(*next - Clock::now()).count();
@@ -127,7 +128,18 @@ Result<> Session::look(bool now) {
     git_watch_.arm(tree_->root());
     report_head();
   }
+  if (follow_due_ && time >= *follow_due_) follow();
   return {};
+}
+
+// The index is brought to where the branch is, if somebody was killed before it was, or held its lock.
+void Session::follow() {
+  follow_due_.reset();
+  const auto followed = repository_->take_up_behind();
+  if (!followed) problem("the index did not follow the branch: " + followed.error().describe());
+  else if (!followed->empty()) problem(*followed);
+  if (!followed) follow_due_ = Clock::now() + kRetry;
+  if (const std::string cleared = repository_->take_cleared(); !cleared.empty()) problem(cleared);
 }
 
 Result<> Session::full_scan(bool report_all) {
@@ -217,8 +229,7 @@ Result<> Session::on(const wire::Known& known) {
   if (known_.size() > kMaxKnown) return fail(ErrorKind::kProtocol, "too many known paths");
   if (!known.last) return {};
   TRY(open_tree());
-  if (const auto followed = repository_->take_up_behind(); !followed) problem("the index did not follow the branch: " + followed.error().describe());
-  else if (!followed->empty()) problem(*followed);
+  follow();
   TRY(full_scan(true));
   git_watch_.arm(tree_->root());
   report_head();
@@ -230,7 +241,8 @@ Result<> Session::open_tree() {
                                .root = hello_->root,
                                .branch = hello_->branch,
                                .user_name = hello_->user_name,
-                               .user_email = hello_->user_email};
+                               .user_email = hello_->user_email,
+                               .dead_lock_after = options_.dead_lock_after};
   if (!hello_->object_format.empty()) repository.object_format = hello_->object_format;
   repository_.emplace(std::move(repository));
 
@@ -323,6 +335,8 @@ Result<> Session::on(const wire::Data& data) {
     report_head();
   }
   if (const std::string text = incoming_.take_problem(); !text.empty()) problem(text);
+  if (const std::string cleared = repository_->take_cleared(); !cleared.empty()) problem(cleared);
+  if (moved && repository_->behind()) follow_due_ = Clock::now() + kRetry;
   if (done) link_.send(std::move(*done));
   return {};
 }

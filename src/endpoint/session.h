@@ -59,6 +59,7 @@ class Session {
   void answer_barriers();
   void report(bool full, const std::vector<mirror::Change>& changes);
   void report_head();
+  void follow();
   void problem(const std::string& text);
 
   // ---- the loop ----
@@ -84,7 +85,7 @@ class Session {
   bool done_ = false;
   std::vector<wire::Id> barriers_;
   std::set<std::string> dirty_;
-  Time first_dirty_, last_dirty_, full_due_, head_due_;
+  Time first_dirty_, last_dirty_, full_due_, head_due_, follow_due_;
   Clock::time_point last_full_{};
   std::optional<HeadInfo> head_;
   std::string last_problem_;

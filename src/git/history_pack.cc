@@ -29,7 +29,7 @@ Result<HistoryPack> write_history_pack(const Repository& repository, const Objec
   TRY_ASSIGN(const std::string revisions, pack_revisions(repository, tip, {}, boundary));
   auto packer = repository.common_command({"-c", "pack.writeReverseIndex=true", "-c", "pack.packSizeLimit=0", "pack-objects", "--revs",
                                            "--delta-base-offset", "--quiet", "--threads=2", (directory / "pack").string()});
-  packer.die_with_parent = true;
+  packer.parent_death_signal = SIGKILL;
   TRY_ASSIGN(const std::string out, sys::run_ok(packer, revisions, {.timeout = std::chrono::hours(1)}));
   const std::string hash(trim(out));
   if (!is_object_id(hash)) return fail(ErrorKind::kFailed, "git pack-objects answered something unexpected");

@@ -71,7 +71,7 @@ Result<> run_mmdebstrap(const Recipe& recipe, const Mirror& mirror, const fs::pa
                                            .environment = std::move(environment),
                                            .out = out.get(),
                                            .err = messages.write.get(),
-                                           .die_with_parent = true}));
+                                           .parent_death_signal = SIGKILL}));
   messages.write.reset();
   std::string tail, line;
   std::uint8_t chunk[4096];

@@ -56,7 +56,7 @@ sys::ProcessSpec worker_spec(const std::filesystem::path& libexec, int stream_fd
   sys::ProcessSpec spec{
       .program = (libexec / "mirror").string(), .environment = sys::clean_environment(), .err = log_fd};
   spec.extra_fds = {{kStreamFd, stream_fd}, {kControlFd, control_fd}};
-  spec.die_with_parent = true;
+  spec.parent_death_signal = SIGKILL;
   return spec;
 }
 

@@ -151,7 +151,7 @@ Result<> GitLink::begin_send() {
   TRY_ASSIGN(sys::Pipe out, sys::make_pipe());
   auto spec = git::pack_command(repository_, out.write.get());
   spec.in = in.read.get();
-  spec.die_with_parent = true;
+  spec.parent_death_signal = SIGKILL;
   TRY_ASSIGN(packer_, sys::spawn(spec));
   in.read.reset();
   // It reads all of them before it writes.

@@ -60,7 +60,7 @@ Result<std::string> IgnoreRules::git(std::vector<std::string> arguments, const s
                                      int accepted_status) {
   sys::ProcessSpec spec{
       .program = git_, .args = std::move(arguments), .environment = environment_, .directory = root_.native()};
-  spec.die_with_parent = true;
+  spec.parent_death_signal = SIGKILL;
   const sys::RunLimits limits{.timeout = std::chrono::minutes(5), .max_output = 256 << 20};
   TRY_ASSIGN(sys::Output output, sys::run(spec, input, limits));
   if (output.exit.status == kNoRepository && output.exit.signal == 0 && !spare_.empty()) {

@@ -122,7 +122,7 @@ Result<Report> answer(const Request& request) {
 }
 
 Result<Report> ask(const std::filesystem::path& program, const Request& request) {
-  sys::ProcessSpec spec{.program = program.native(), .environment = sys::clean_environment(), .die_with_parent = true};
+  sys::ProcessSpec spec{.program = program.native(), .environment = sys::clean_environment(), .parent_death_signal = SIGKILL};
   TRY_ASSIGN(const std::string out, sys::run_ok(spec, json::serialize(to_json(request)), {.timeout = std::chrono::minutes(15), .max_output = kMaxAnswer}));
   TRY_ASSIGN(const json::object o, json::parse_object(out, kMaxAnswer));
   return report_from_json(o);

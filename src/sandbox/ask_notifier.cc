@@ -132,7 +132,7 @@ bool AskNotifier::show(const gate::Question& question, std::size_t more) {
                            .args = notification(question, more, *takes_answers_, limit),
                            .environment = desktop_->environment,
                            .out = pipe->write.get(),
-                           .die_with_parent = true});
+                           .parent_death_signal = SIGKILL});
   pipe->write.reset();
   if (!child) {
     log::warning("no notification: {}", child.error().describe());

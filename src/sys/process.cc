@@ -148,7 +148,7 @@ void reset_signals() {
   for (const auto& [source, target] : p.fds) highest = std::max(highest, target);
   const int report = ::fcntl(report_fd, F_DUPFD_CLOEXEC, highest + 1);
   if (spec.new_session && ::setsid() < 0) failed = errno;
-  if (failed == 0 && spec.die_with_parent && (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || ::getppid() != parent)) failed = ESRCH;
+  if (failed == 0 && spec.parent_death_signal != 0 && (::prctl(PR_SET_PDEATHSIG, spec.parent_death_signal) != 0 || ::getppid() != parent)) failed = ESRCH;
   if (failed == 0 && ::chdir(spec.directory.c_str()) != 0) failed = errno;
   if (failed == 0 && !place_fds(p.fds)) failed = errno;
   if (failed == 0) {

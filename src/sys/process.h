@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <csignal>
 #include <map>
 #include <optional>
 #include <string>
@@ -25,7 +26,7 @@ struct ProcessSpec {
   int in = -1, out = -1, err = -1;
   std::map<int, int> extra_fds;  // number in the child -> descriptor of ours
   bool new_session = false;      // setsid(): survives our terminal
-  bool die_with_parent = false;  // PR_SET_PDEATHSIG, SIGKILL
+  int parent_death_signal = 0;   // what it gets when we end, however we end (PR_SET_PDEATHSIG); 0: nothing
 };
 
 // The exit of a child: a status of 0..255, or the signal that ended it.

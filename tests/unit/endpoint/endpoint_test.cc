@@ -428,6 +428,44 @@ TEST_F(EndpointTest, CommitsTravelBothWays) {
   EXPECT_EQ(git(root(), {"rev-parse", "work"}), third);
 }
 
+// A git that was killed has left its locks. As long as any git runs they may be somebody's.
+TEST_F(EndpointTest, DeadLocksAreTakenAwayAndLivingOnesAreNot) {
+  options_.dead_lock_after = std::chrono::milliseconds(50);
+  const std::string first = make_outer();
+  Host host(root(), options_);
+  ASSERT_EQ(host.give_pack(pack_outer(first + "\n"), first, "").status, wire::DoneStatus::kOk);
+  const std::string second = commit_outer("first.txt", "changed\n");
+  ASSERT_EQ(host.put("first.txt", "changed\n", file_entry("one\n")).status, wire::DoneStatus::kOk);
+  const std::string pack = pack_outer(second + "\n^" + first + "\n");
+  write(".git/refs/heads/work.lock", "");
+  write(".git/index.lock", "half an ind");
+
+  auto pipe = *sys::make_pipe();
+  auto living = *sys::spawn({.program = options_.git, .args = {"cat-file", "--batch"}, .environment = Repository::environment(), .directory = root(), .in = pipe.read.get()});
+  for (int i = 0; i < 3; ++i) {
+    const wire::Done refused = host.give_pack(pack, second, first);
+    EXPECT_EQ(refused.status, wire::DoneStatus::kFailed);
+    EXPECT_NE(refused.message.find("work.lock"), std::string::npos) << refused.message;
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  EXPECT_TRUE(fs::exists(root() / ".git/refs/heads/work.lock"));
+  (void)living.stop(seconds(5));
+
+  // Other tests on this machine may run a git as well: it takes a moment in which none does.
+  bool taken = false;
+  for (int i = 0; i < 200 && !taken; ++i) {
+    taken = host.give_pack(pack, second, first).status == wire::DoneStatus::kOk;
+    if (!taken) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  ASSERT_TRUE(taken);
+  EXPECT_FALSE(fs::exists(root() / ".git/refs/heads/work.lock"));
+  EXPECT_EQ(git(root(), {"rev-parse", "work"}), second);
+  // The branch has moved; its index follows once that lock has gone too.
+  EXPECT_TRUE(host.until([&] { return !fs::exists(root() / ".git/index.lock") && !fs::exists(root() / ".git/locki-index-behind"); }, seconds(60)));
+  EXPECT_EQ(git(root(), {"status", "--porcelain"}), "");
+  EXPECT_NE(host.problems.find("index.lock is removed"), std::string::npos) << host.problems;
+}
+
 TEST_F(EndpointTest, AnotherBranchCheckedOutIsLeftAlone) {
   const std::string first = make_outer();
   Host host(root(), options_);
