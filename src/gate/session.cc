@@ -1,8 +1,10 @@
 #include "gate/session.h"
 
 #include <fmt/core.h>
+#include <sys/socket.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <exception>
 
@@ -120,11 +122,11 @@ void Session::advance_opening() {
   }
   filter_ = opener_->filter();
   head_ = std::move(opener_->head());
-  client_watch_.cancel();
   decide_target();
 }
 
 void Session::decide_target() {
+  client_watch_.cancel();
   decision_ = decide(owner_->policy, head_.target);
   if (decision_.ask) return ask_user();
   if (!decision_.allowed) return refuse(refusal_text(owner_->policy, head_.target, decision_));
@@ -139,6 +141,20 @@ void Session::ask_user() {
     host_.asking(id_, std::nullopt);
     refuse(refusal_text(owner_->policy, head_.target, decision_));
   });
+  auto watched = watch(client_.get(), {.read = true}, &Session::look_whether_gone);
+  if (watched) client_watch_ = std::move(*watched);
+}
+
+// Nobody shall be asked for a client that has given up. (One that only ended its side counts as gone: who waits for an answer keeps it open.)
+void Session::look_whether_gone() {
+  char next = 0;
+  const ssize_t n = ::recv(client_.get(), &next, 1, MSG_PEEK);
+  if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return;
+  // It sends ahead: what comes is read when there is a place for it, and an end behind it is seen then.
+  if (n > 0) return client_watch_.want({});
+  host_.asking(id_, std::nullopt);
+  record(Event::kRefused, "the client gave up before the user decided");
+  over();
 }
 
 void Session::follow_decision() {

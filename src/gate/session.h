@@ -65,6 +65,7 @@ class Session {
   void decide_target();
   void follow_decision();
   void ask_user();
+  void look_whether_gone();
   void find_addresses(const Host& host);
   void use_addresses(std::vector<Address> addresses);
   void connect_next();
