@@ -115,10 +115,9 @@ Result<> Incoming::finish_pack(mirror::Tree& tree, Repository& repository, Pack&
     repository.caught_up();
     return {};
   }
-  // The branch has moved, whatever becomes of the index.
+  // The branch has moved, whatever becomes of the index: Session::follow() goes on where this one cannot.
   const auto followed = repository.index_follows(to, from);
   if (followed) repository.caught_up();
-  if (!followed) problem_ = "the index did not follow the branch: " + followed.error().describe();
   if (followed && !followed->empty()) problem_ = *followed;
   return {};
 }

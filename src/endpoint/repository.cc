@@ -21,6 +21,8 @@ std::string branch_ref(const std::string& branch) { return "refs/heads/" + branc
 
 std::filesystem::path behind_file(const std::string& root) { return std::filesystem::path(root) / ".git" / "locki-index-behind"; }
 
+bool names_lock(const Error& error) { return error.message().find("index.lock") != std::string::npos; }
+
 std::string null_oid(const std::string& like) { return std::string(like.size(), '0'); }
 
 }  // namespace
@@ -181,7 +183,7 @@ Result<> Repository::read_tree(const std::vector<std::string>& args) {
   for (int attempt = 0;; ++attempt) {
     auto done = git(args);
     if (done) return {};
-    if (done.error().message().find("index.lock") == std::string::npos) return fail(std::move(done).error());
+    if (!names_lock(done.error())) return fail(std::move(done).error());
     if (attempt >= 20 && !locks_.clear(done.error().message())) return fail(std::move(done).error());
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
@@ -196,7 +198,10 @@ Result<std::string> Repository::index_follows(const std::string& new_oid, const 
   }
   // The two-tree merge of the index alone (-i: the files have changed or will): what is staged stays where the commits
   // agree, and it fails where they do not.
-  if (read_tree({"read-tree", "-i", "-m", old_oid, new_oid})) return std::string();
+  auto merged = read_tree({"read-tree", "-i", "-m", old_oid, new_oid});
+  if (merged) return std::string();
+  // A lock in the way says nothing of what is staged.
+  if (names_lock(merged.error())) return fail(std::move(merged).error());
   TRY(read_tree({"read-tree", "--reset", new_oid}));
   return std::string("what was staged did not fit the new commit; the files are unchanged, stage them again");
 }

@@ -18,6 +18,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds kRetry{1000};             // after a scan that failed, or an index that did not follow
+constexpr int kFollowTries = 20;                 // before somebody is told: a lock may be somebody's, or dead (dead_locks.h)
 constexpr milliseconds kBetweenFullScans{2000};  // those that nobody asked for
 constexpr std::size_t kMaxKnown = 1'000'000;
 constexpr std::size_t kMaxProblem = 1000;
@@ -136,10 +137,18 @@ Result<> Session::look(bool now) {
 void Session::follow() {
   follow_due_.reset();
   const auto followed = repository_->take_up_behind();
-  if (!followed) problem("the index did not follow the branch: " + followed.error().describe());
-  else if (!followed->empty()) problem(*followed);
-  if (!followed) follow_due_ = Clock::now() + kRetry;
-  if (const std::string cleared = repository_->take_cleared(); !cleared.empty()) problem(cleared);
+  follow_failures_ = followed ? 0 : follow_failures_ + 1;
+  if (!followed) {
+    follow_due_ = Clock::now() + kRetry;
+    log::warning("the index does not follow the branch yet: {}", printable(followed.error().describe()));
+  }
+  if (follow_failures_ == kFollowTries) problem("the index did not follow the branch: " + followed.error().describe());
+  if (followed && !followed->empty()) problem(*followed);
+  log_cleared();
+}
+
+void Session::log_cleared() {
+  if (const std::string cleared = repository_->take_cleared(); !cleared.empty()) log::warning("{}", printable(cleared));
 }
 
 Result<> Session::full_scan(bool report_all) {
@@ -335,7 +344,7 @@ Result<> Session::on(const wire::Data& data) {
     report_head();
   }
   if (const std::string text = incoming_.take_problem(); !text.empty()) problem(text);
-  if (const std::string cleared = repository_->take_cleared(); !cleared.empty()) problem(cleared);
+  log_cleared();
   if (moved && repository_->behind()) follow_due_ = Clock::now() + kRetry;
   if (done) link_.send(std::move(*done));
   return {};

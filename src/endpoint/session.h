@@ -60,6 +60,7 @@ class Session {
   void report(bool full, const std::vector<mirror::Change>& changes);
   void report_head();
   void follow();
+  void log_cleared();
   void problem(const std::string& text);
 
   // ---- the loop ----
@@ -82,6 +83,7 @@ class Session {
   std::uint64_t generation_ = 0;
   bool reported_ = false;  // the first full state has gone out
   bool scan_failed_ = false;
+  int follow_failures_ = 0;  // in a row
   bool done_ = false;
   std::vector<wire::Id> barriers_;
   std::set<std::string> dirty_;

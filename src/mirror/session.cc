@@ -207,6 +207,10 @@ Result<> Session::Impl::turn() {
     TRY(git->step());
     TRY(git->pump());
     TRY(mark_index());
+    if (!told_caught_up && quiet()) {
+      told_caught_up = true;
+      tell({"caught-up", "", "", ""});
+    }
     if (Clock::now() - last_record >= kRecord) TRY(record_history(false));
     TRY(answer_syncs());
   }
@@ -234,6 +238,8 @@ void Session::Impl::say(const json::object& line) {
 void Session::Impl::tell(Event event) {
   event.text = printable(event.text, 2000);
   log::info("{} {} {} {}", event.kind, printable(event.path), event.version, event.text);
+  // What was in a commit's way is over.
+  if (event.kind == "commit" || event.kind == "commit_in") told_caught_up = false;
   say(to_json(event));
 }
 

@@ -59,10 +59,6 @@ Result<> Session::Impl::begin_round() {
   if (fresh.steps.empty() && to_show.empty()) {
     // All of a plan that was cut short was agreed already: there is more.
     plan_again = plan.actions.size() == limit;
-    if (!plan_again && !told_caught_up) {
-      told_caught_up = true;
-      tell({"caught-up", "", "", ""});
-    }
     return {};
   }
   told_caught_up = false;

@@ -265,6 +265,24 @@ def user_commit_goes_in(world):
 
 
 @check
+def dead_locks(world):
+    """What a git that was killed has left inside does not keep the user's commits out for ever."""
+    worktree = world.sandbox("t1")
+    agree(world)
+    world.sh("t1", "touch .git/refs/heads/t1.lock .git/index.lock")
+    (worktree / "behind-locks.txt").write_text("by the user\n")
+    world.git("add", "behind-locks.txt", at=worktree)
+    world.git("commit", "-q", "-m", "Behind locks", at=worktree)
+    tip = world.git("rev-parse", "t1")
+    # Without git: one that runs would make the locks look alive.
+    _, seconds = eventually(lambda: world.sh("t1", "cat .git/refs/heads/t1").strip() == tip, "the commit inside", timeout=120, every=1)
+    eventually(lambda: world.sh("t1", "ls .git/*.lock .git/refs/heads/*.lock 2>/dev/null || true") == "", "the index without its lock", timeout=120, every=1)
+    world.notes.append(f"the commit was inside after {seconds:.0f} s")
+    agree(world)
+    equal(world.sh("t1", "git status --porcelain"), "", "status inside")
+
+
+@check
 def agent_commit_comes_out(world):
     worktree = world.sandbox("t1")
     begun = time.monotonic()

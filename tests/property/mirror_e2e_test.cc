@@ -273,6 +273,23 @@ TEST_F(MirrorE2e, CommitsGoBothWays) {
   pair_.stop();
 }
 
+// A git of the agent's that was killed has left its lock: the host's commit waits, and once it is in, all is well again.
+TEST_F(MirrorE2e, ACommitBehindALock) {
+  pair_.start();
+  ASSERT_TRUE(pair_.sync());
+  write(pair_.inside() / ".git/refs/heads/topic.lock", "");
+  write(pair_.host() / "file", "human");
+  const std::string tip = pair_.commit(pair_.host(), "human");
+  ASSERT_TRUE(pair_.event("problem"));
+  pair_.events.clear();
+  fs::remove(pair_.inside() / ".git/refs/heads/topic.lock");
+  ASSERT_TRUE(pair_.sync());
+  EXPECT_EQ(pair_.git(pair_.inside(), {"rev-parse", "HEAD"}), tip);
+  const auto kind = [](const std::string& wanted) { return [wanted](const Event& event) { return event.kind == wanted; }; };
+  const auto in = std::find_if(pair_.events.begin(), pair_.events.end(), kind("commit_in"));
+  EXPECT_NE(std::find_if(in, pair_.events.end(), kind("caught-up")), pair_.events.end());
+}
+
 TEST_F(MirrorE2e, BothCommit) {
   pair_.start();
   ASSERT_TRUE(pair_.sync());
