@@ -14,7 +14,7 @@
 namespace locki::endpoint {
 namespace {
 
-// Any program of git's, whatever it works on. Whoever cannot be seen counts as one.
+// Any program of git's, whatever it works on. Where processes cannot be listed, one is assumed.
 bool git_runs() {
   const std::unique_ptr<DIR, int (*)(DIR*)> processes(::opendir("/proc"), &::closedir);
   if (!processes) return true;
