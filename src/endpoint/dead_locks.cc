@@ -33,15 +33,15 @@ DeadLocks::DeadLocks(std::string directory, std::vector<std::string> names, std:
     : directory_(std::move(directory)), names_(std::move(names)), patience_(patience) {}
 
 bool DeadLocks::dead(const std::string& path) {
-  struct stat now {};
-  if (::lstat(path.c_str(), &now) != 0 || !S_ISREG(now.st_mode)) {
+  struct stat raw {};
+  if (::lstat(path.c_str(), &raw) != 0 || !S_ISREG(raw.st_mode)) {
     seen_.erase(path);
     return false;
   }
-  const std::int64_t changed = static_cast<std::int64_t>(now.st_ctim.tv_sec) * 1'000'000'000 + now.st_ctim.tv_nsec;
+  const sys::FileStat now = sys::file_stat(raw);
   const auto known = seen_.find(path);
-  if (known == seen_.end() || known->second.device != now.st_dev || known->second.inode != now.st_ino || known->second.changed_ns != changed) {
-    seen_[path] = {now.st_dev, now.st_ino, changed, Clock::now()};
+  if (known == seen_.end() || !known->second.stat.same_object(now) || known->second.stat.ctime_ns != now.ctime_ns) {
+    seen_[path] = {now, Clock::now()};
     return false;
   }
   return Clock::now() >= known->second.since + patience_ && !git_runs();

@@ -5,15 +5,14 @@
 // it is there, his are the locks.
 #pragma once
 
-#include <sys/types.h>
-
 #include <chrono>
-#include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include "sys/beneath.h"
 
 namespace locki::endpoint {
 
@@ -31,9 +30,7 @@ class DeadLocks {
  private:
   using Clock = std::chrono::steady_clock;
   struct Seen {
-    dev_t device = 0;
-    ino_t inode = 0;
-    std::int64_t changed_ns = 0;
+    sys::FileStat stat;
     Clock::time_point since;
   };
   bool dead(const std::string& path);

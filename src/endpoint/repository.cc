@@ -21,6 +21,11 @@ std::string branch_ref(const std::string& branch) { return "refs/heads/" + branc
 
 std::filesystem::path behind_file(const std::string& root) { return std::filesystem::path(root) / ".git" / "locki-index-behind"; }
 
+bool is_there(const std::filesystem::path& path) {
+  struct stat data {};
+  return ::lstat(path.c_str(), &data) == 0;
+}
+
 bool names_lock(const Error& error) { return error.message().find("index.lock") != std::string::npos; }
 
 std::string null_oid(const std::string& like) { return std::string(like.size(), '0'); }
@@ -59,10 +64,7 @@ Result<std::string> Repository::git(std::vector<std::string> args, std::string_v
   return sys::run_ok(command(std::move(args)), input, {.timeout = std::chrono::minutes(10)});
 }
 
-bool Repository::exists() const {
-  struct stat data {};
-  return ::lstat((options_.root + "/.git").c_str(), &data) == 0;
-}
+bool Repository::exists() const { return is_there(options_.root + "/.git"); }
 
 Result<> Repository::make(bool again) const {
   if (exists() && !again) return {};
@@ -210,10 +212,7 @@ Result<> Repository::note_behind(const std::string& new_oid, const std::string& 
   return sys::write_file(behind_file(options_.root), new_oid + " " + old_oid + "\n", 0600);
 }
 
-bool Repository::behind() const {
-  struct stat data {};
-  return ::lstat(behind_file(options_.root).c_str(), &data) == 0;
-}
+bool Repository::behind() const { return is_there(behind_file(options_.root)); }
 
 void Repository::caught_up() const { (void)sys::remove_tree(behind_file(options_.root)); }
 

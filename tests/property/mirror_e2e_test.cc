@@ -370,21 +370,7 @@ TEST_P(MirrorKilled, Anywhere) {
       const bool human = random() % 2 == 0;
       const fs::path root = human ? pair_.host() : pair_.inside();
       const fs::path at = root / ("d" + std::to_string(random() % 5)) / ("f" + std::to_string(random() % 20));
-      std::error_code ignored;
-      switch (random() % 6) {
-        case 0:
-          fs::remove(at, ignored);
-          break;
-        case 1:
-          fs::remove_all(at.parent_path(), ignored);
-          break;
-        case 2:
-          fs::rename(at, at.string() + "r", ignored);
-          break;
-        default:
-          write(at,
-                std::string(random() % 50'000, static_cast<char>('a' + random() % 26)) + (human ? "human" : "agent"));
-      }
+      if (!take_away(at, random() % 6)) write(at, std::string(random() % 50'000, static_cast<char>('a' + random() % 26)) + (human ? "human" : "agent"));
     }
     write(pair_.host() / "last-word", "human " + std::to_string(turn));
     write(pair_.inside() / "agents-word", "agent " + std::to_string(turn));

@@ -27,17 +27,9 @@ class Rounds : public ::testing::TestWithParam<unsigned> {
 
   void edit(const fs::path& root, const std::string& who) {
     const fs::path at = root / ("d" + std::to_string(pick(4))) / ("f" + std::to_string(pick(8)));
-    std::error_code ignored;
-    switch (pick(12)) {
-      case 0:
-        fs::remove(at, ignored);
-        break;
-      case 1:
-        fs::remove_all(at.parent_path(), ignored);
-        break;
-      case 2:
-        fs::rename(at, at.string() + "r", ignored);
-        break;
+    const std::size_t how = pick(12);
+    if (take_away(at, how)) return;
+    switch (how) {
       case 3:  // in another place than the other side, perhaps
         if (fs::exists(at)) write(at, who + " began " + std::to_string(++number_) + "\n" + read(at));
         break;

@@ -54,6 +54,15 @@ inline std::map<std::string, std::string> listing(const fs::path& root) {
   return out;
 }
 
+// Of what somebody may do to a file's name: 0 removes it, 1 its directory, 2 renames it. False: none of these.
+inline bool take_away(const fs::path& at, std::size_t how) {
+  std::error_code ignored;
+  if (how == 0) fs::remove(at, ignored);
+  if (how == 1) fs::remove_all(at.parent_path(), ignored);
+  if (how == 2) fs::rename(at, at.string() + "r", ignored);
+  return how <= 2;
+}
+
 class MirrorPair {
  public:
   explicit MirrorPair(bool endpoint = true)

@@ -124,8 +124,7 @@ class GateEnding : public GateTest {
       case Doing::kAsking:
         client_peer.emplace(client());
         client_peer->send("CONNECT unknown.example:443 HTTP/1.1\r\n\r\n");
-        for (int i = 0; i < 1000 && gate->questions().empty(); ++i) std::this_thread::sleep_for(5ms);
-        EXPECT_EQ(gate->questions().size(), 1u);
+        EXPECT_TRUE(soon([this] { return gate->questions().size() == 1; }));
         return;
       case Doing::kResolving:
         resolver->hang = true;
@@ -205,11 +204,7 @@ class GateEnding : public GateTest {
     server_peer->receive_until("\r\n\r\n");
   }
   bool soon_as_before(const OpenFiles& before) {
-    for (int i = 0; i < 600; ++i) {
-      if (open_files().as(before)) return true;
-      std::this_thread::sleep_for(5ms);
-    }
-    return false;
+    return soon([&] { return open_files().as(before); });
   }
 
   std::uint16_t server_port = 0, transparent_port = 0, crowd_port = 0;
@@ -246,8 +241,7 @@ TEST_P(GateEndings, NothingStays) {
   arrange(doing);
   ASSERT_FALSE(HasFailure());
   if (!crowd_listener && doing != Doing::kRefused) {
-    for (int i = 0; i < 1000 && gate->stats().open == 0; ++i) std::this_thread::sleep_for(5ms);
-    EXPECT_EQ(gate->stats().open, 1u);
+    EXPECT_TRUE(soon([this] { return gate->stats().open == 1; }));
   }
 
   const auto pause = [] { std::this_thread::sleep_for(30ms); };

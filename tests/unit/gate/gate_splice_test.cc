@@ -52,14 +52,6 @@ std::size_t pipe_ends() {
   return count;
 }
 
-bool soon(const std::function<bool()>& holds) {
-  for (int i = 0; i < 1000; ++i) {
-    if (holds()) return true;
-    std::this_thread::sleep_for(5ms);
-  }
-  return false;
-}
-
 class GateSplice : public GateTest {};
 
 TEST_F(GateSplice, StreamsOfRandomSizesBothWaysAtOnce) {

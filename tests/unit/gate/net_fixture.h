@@ -33,6 +33,15 @@ inline sys::Fd listen_local(std::uint16_t& port, std::uint32_t host = INADDR_LOO
   return fd;
 }
 
+// What another thread is about to make true.
+inline bool soon(const std::function<bool()>& holds) {
+  for (int i = 0; i < 1000; ++i) {
+    if (holds()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return false;
+}
+
 // Every read waits at most 10 s, so a broken gate fails a test instead of hanging it.
 class Peer {
  public:
@@ -223,11 +232,7 @@ class GateTest : public ::testing::Test {
     return {};
   }
   bool none_open_soon() {
-    for (int i = 0; i < 1000; ++i) {
-      if (gate->stats().open == 0) return true;
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-    return false;
+    return soon([this] { return gate->stats().open == 0; });
   }
 
   GateConfig config;
