@@ -13,6 +13,7 @@ namespace locki::endpoint {
 struct EndpointOptions {
   std::string git = "/usr/bin/git";
   std::string cache_directory = "/var/cache/locki-endpoint";  // "" for no stat cache
+  std::string aside = "/var/lib/locki-aside";                 // what a crash left unreadable of a repository
   std::string notes = "/run/locki-notes";                     // Note messages are appended here; "" for nowhere
   std::chrono::milliseconds quiet{40};                // changes are reported after this long without new ones …
   std::chrono::milliseconds at_most{250};             // … or this long after the first

@@ -23,7 +23,7 @@ constexpr int kUsage = 2;
 constexpr int kExists = 3;
 
 constexpr std::string_view kHelp =
-    "usage: endpoint [--git PROGRAM] [--cache DIR] [--notes FILE]\n"
+    "usage: endpoint [--git PROGRAM] [--cache DIR] [--notes FILE] [--aside DIR]\n"
     "       endpoint --init-clone --root DIR --branch NAME [--oid OID < PACK] [--object-format FORMAT]\n"
     "                [--user-name NAME] [--user-email ADDRESS] [--git PROGRAM] [--helper-dir DIR] [--hostname NAME]\n"
     "                [--shallow FILE] [--history DIR]\n"
@@ -47,6 +47,7 @@ Result<Arguments> parse(int argc, char** argv) {
       {"--git", &arguments.git},
       {"--cache", &arguments.endpoint.cache_directory},
       {"--notes", &arguments.endpoint.notes},
+      {"--aside", &arguments.endpoint.aside},
       {"--root", &arguments.clone.repository.root},
       {"--branch", &arguments.clone.repository.branch},
       {"--oid", &arguments.clone.oid},

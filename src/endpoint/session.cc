@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "endpoint/mend.h"
 #include "mirror/door.h"
 #include "sys/file.h"
 
@@ -40,12 +41,13 @@ Result<> Session::run() {
       answer_barriers();
     }
     TRY(serve_transfers());
+    end_flush();
   }
   return {};
 }
 
 void Session::wait() {
-  pollfd fds[5];
+  pollfd fds[6];
   nfds_t count = 0;
   const auto add = [&](int fd, short events) {
     if (fd >= 0) fds[count++] = {fd, events, 0};
@@ -55,6 +57,7 @@ void Session::wait() {
   add(watcher_.fd(), POLLIN);
   add(git_watch_.fd(), POLLIN);
   if (link_.wants_data()) add(outgoing_.pack_fd(), POLLIN);
+  if (flush_) add(flush_->second.fd(), POLLIN);
   (void)::poll(fds, count, timeout_ms());  // EINTR: one idle round
 }
 
@@ -147,6 +150,37 @@ void Session::follow() {
   log_cleared();
 }
 
+// The kernel was started anew since the last mark: what a crash left of the repository is not for git to stumble over.
+void Session::mend() {
+  const Mark mark = marks_.read();
+  if (mark.boot.empty() || mark.boot == sys::boot_id()) return;
+  auto mended = Mend(*repository_, hello_->root, hello_->branch, options_.aside).run(mark.tip);
+  if (!mended) return problem("the repository could not be mended: " + mended.error().describe());
+  for (const std::string& line : *mended) problem("after a crash: " + line);
+}
+
+// One at a time.
+Result<> Session::on(const wire::Flush& flush) {
+  const auto begin = [&]() -> Result<sys::Flush> {
+    if (flush_) return fail(ErrorKind::kConflict, "the one before is not through");
+    TRY_ASSIGN(const HeadInfo head, repository_->head());
+    TRY(marks_.write({sys::boot_id(), flush.mark, head.oid}));
+    TRY_ASSIGN(const sys::Fd cache, sys::open_file(options_.cache_directory, O_RDONLY | O_DIRECTORY));
+    return sys::Flush::begin({tree_->root().fd(), cache.get()});
+  };
+  auto begun = begin();
+  if (begun) flush_.emplace(flush.id, std::move(*begun));
+  else link_.send(failed_done(flush.id, begun.error()));
+  return {};
+}
+
+void Session::end_flush() {
+  if (!flush_ || !flush_->second.over()) return;
+  const auto outcome = flush_->second.outcome();
+  link_.send(outcome ? wire::Done{.id = flush_->first} : failed_done(flush_->first, outcome.error()));
+  flush_.reset();
+}
+
 void Session::log_cleared() {
   if (const std::string cleared = repository_->take_cleared(); !cleared.empty()) log::warning("{}", printable(cleared));
 }
@@ -228,7 +262,9 @@ Result<> Session::on(const wire::HostHello& hello) {
   if (!hello.root.starts_with('/') || hello.branch.empty())
     return fail(ErrorKind::kProtocol, "a greeting without root or branch");
   hello_ = hello;
-  link_.send(wire::FarHello{.version = wire::kVersion, .program = "locki-endpoint " LOCKI_VERSION});
+  if (!options_.cache_directory.empty() && sys::make_directories(options_.cache_directory, 0700))
+    marks_ = Marks(options_.cache_directory + "/" + hash_of(hello.root).to_hex().substr(0, 16) + ".mark");
+  link_.send(wire::FarHello{.version = wire::kVersion, .program = "locki-endpoint " LOCKI_VERSION, .boot = sys::boot_id(), .mark = marks_.read().name});
   return {};
 }
 
@@ -238,6 +274,7 @@ Result<> Session::on(const wire::Known& known) {
   if (known_.size() > kMaxKnown) return fail(ErrorKind::kProtocol, "too many known paths");
   if (!known.last) return {};
   TRY(open_tree());
+  mend();
   follow();
   TRY(full_scan(true));
   git_watch_.arm(tree_->root());

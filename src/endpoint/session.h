@@ -12,8 +12,10 @@
 #include "endpoint/git_watch.h"
 #include "endpoint/incoming.h"
 #include "endpoint/link.h"
+#include "endpoint/marks.h"
 #include "endpoint/outgoing.h"
 #include "mirror/tree.h"
+#include "sys/flush.h"
 #include "sys/watch.h"
 
 namespace locki::endpoint {
@@ -41,6 +43,7 @@ class Session {
   Result<> on(const wire::GitFetch& fetch);
   Result<> on(const wire::GitPack& pack);
   Result<> on(const wire::ListBranches& request);
+  Result<> on(const wire::Flush& flush);
   Result<> on(const wire::Note& note);
   Result<> on(const wire::Data& data);
   Result<> on(const wire::Credit& credit);
@@ -60,6 +63,7 @@ class Session {
   void report(bool full, const std::vector<mirror::Change>& changes);
   void report_head();
   void follow();
+  void mend();
   void log_cleared();
   void problem(const std::string& text);
 
@@ -67,6 +71,7 @@ class Session {
   void wait();
   int timeout_ms() const;
   Result<> serve_transfers();
+  void end_flush();
 
   EndpointOptions options_;
   Link link_;
@@ -90,6 +95,8 @@ class Session {
   Time first_dirty_, last_dirty_, full_due_, head_due_, follow_due_;
   Clock::time_point last_full_{};
   std::optional<HeadInfo> head_;
+  Marks marks_{""};
+  std::optional<std::pair<wire::Id, sys::Flush>> flush_;
   std::string last_problem_;
 };
 

@@ -23,6 +23,10 @@ const char* const kOverrides[] = {
     "gc.auto=0",  // runs git gc, detached
     "maintenance.auto=false",
     "uploadpack.packObjectsHook=",
+    // What we make outlives the power: objects before the refs that name them. (git's own default leaves out loose
+    // objects and refs.) "batch" writes all loose objects of a command with one flush.
+    "core.fsync=committed,loose-object",
+    "core.fsyncMethod=batch",
 };
 
 }  // namespace

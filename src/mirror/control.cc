@@ -12,6 +12,7 @@ json::object to_json(const StartSettings& s) {
   };
   return {{"sandbox", s.sandbox},
           {"instance", s.instance},
+          {"cloned", s.cloned},
           {"worktree", s.worktree},
           {"inside", s.inside},
           {"state", s.state},
@@ -30,6 +31,7 @@ Result<StartSettings> start_settings_from_json(const json::object& o) {
   StartSettings s;
   TRY_ASSIGN(s.sandbox, json::get_string(o, "sandbox"));
   s.instance = json::string_or(o, "instance");
+  s.cloned = json::string_or(o, "cloned");
   TRY_ASSIGN(s.worktree, json::get_string(o, "worktree"));
   TRY_ASSIGN(s.inside, json::get_string(o, "inside"));
   TRY_ASSIGN(s.state, json::get_string(o, "state"));

@@ -36,6 +36,7 @@ struct StartSettings {
   std::string sandbox;   // its id: letters, digits, '-', '_', '.', '/' as in refs/locki/<sandbox>/…
   std::string instance;  // changes when the sandbox's disk is a new one (container made anew): what was agreed before
                          // is then forgotten
+  std::string cloned;    // the commit that this disk's clone was made from; "" when that is not known
   std::string worktree;  // on the host, absolute
   std::string inside;    // the same directory inside, absolute
   std::string state;     // directory of our own, 0700: base state, stat cache, history
@@ -66,6 +67,7 @@ struct Event {
   // commit_in    commits of the host went in; `version` is their tip
   // rejected     commits from inside were refused; text says why; `version` is the tip refused
   // diverged     both sides committed; the host's branch stands, the agent's tip is kept at `path` (a ref)
+  // recovered    a side had fallen back to an older disk: what it had lost was put back; text says how much
   // problem      something did not work and will be tried again
   // violation    the far end broke the rules; the session is over
   // failed       the session is over for another reason

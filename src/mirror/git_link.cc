@@ -84,6 +84,43 @@ void GitLink::head(const wire::Head& head) {
   far_known_ = true;
 }
 
+bool GitLink::has_commit(const git::ObjectId& oid) const {
+  const auto type = sys::run(repository_.common_command({"cat-file", "-t", oid}));
+  return type && type->exit.ok() && trim(type->out) == "commit";
+}
+
+Result<std::string> GitLink::file_in(const git::ObjectId& commit, const std::string& path, const Hash& content, std::size_t limit) const {
+  if (!commit.empty()) {
+    TRY_ASSIGN(auto bytes, repository_.file_at(commit, path, limit));
+    if (bytes && hash_of(*bytes) == content) return std::move(*bytes);
+  }
+  return fail(ErrorKind::kNotFound, "no commit has '" + printable(path) + "' as it was agreed on");
+}
+
+bool GitLink::fell_back(const std::string& tip) const {
+  const std::string& agreed = context_.base->tip();
+  if (tip.empty() || agreed.empty() || tip == agreed) return false;
+  const TipVersions& tips = context_.base->trail().tips();
+  if (!tips.items().empty())
+    if (const auto found = tips.find(tip)) return *found < tips.agreed();
+  return has_commit(tip) && repository_.is_ancestor(tip, agreed).value_or(false);
+}
+
+Result<FallenTip> GitLink::fallen(const Doubts& doubts) const {
+  FallenTip out{.base = context_.base->tip()};
+  const bool far = doubts.sandbox && far_known_ && fell_back(far_);
+  const bool host = doubts.host && fell_back(host_);
+  if (!far && !host) return out;
+  // Both: the one that is further back is the one that nothing happened to since.
+  const bool host_is_older = host && (!far || repository_.is_ancestor(host_, far_).value_or(false));
+  const std::string newest = out.base;
+  out.base = host_is_older ? host_ : far_;
+  out.host = host_is_older;
+  const auto count = sys::run(repository_.common_command({"rev-list", "--count", newest, "^" + out.base}));
+  if (count && count->exit.ok()) out.commits = parse_u64(trim(count->out)).value_or(0);
+  return out;
+}
+
 // The files a ref can live in (refs/files-backend.c, reftable): their stat tells whether git has to be asked.
 std::string GitLink::signature() const {
   std::string out;
@@ -162,6 +199,7 @@ Result<> GitLink::begin_send() {
   sent_tip_ = host_;
   sent_over_ = far_;
   sending_ = true;
+  TRY(context_.base->intend_tip(host_));
   context_.door->expect_done(send_id_);
   context_.stream->send(wire::GitPack{send_id_, host_, far_});
   return {};
@@ -312,6 +350,7 @@ Result<> GitLink::accept_checked(const std::string& tip) {
   const std::string from = host_;
   const auto behind = std::exchange(index_behind_, {{index_behind_ ? index_behind_->first : from, tip}});
   TRY(note_behind());
+  TRY(context_.base->intend_tip(tip));
   auto moved = git::move_ref(repository_, ref(), tip, from, forward ? "locki: commits from inside" : "locki: rewritten inside");
   if (!moved) {
     index_behind_ = behind;

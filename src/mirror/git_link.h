@@ -12,6 +12,7 @@
 #include "mirror/base_store.h"
 #include "mirror/control.h"
 #include "mirror/door.h"
+#include "mirror/recovery.h"
 #include "mirror/stream.h"
 
 namespace locki::mirror {
@@ -30,6 +31,13 @@ struct Tips {
 };
 TipStep decide_tips(const Tips& tips);
 
+// After an unclean end: where the branch counts as agreed from now on, and what was lost on the way.
+struct FallenTip {
+  std::string base;
+  std::size_t commits = 0;
+  bool host = false;  // the host fell back; else the sandbox, if any are missing
+};
+
 class GitLink {
  public:
   using Clock = std::chrono::steady_clock;
@@ -45,6 +53,12 @@ class GitLink {
   Result<> start();                   // reads the host's tip
   void head(const wire::Head& head);  // the sandbox's tip
   const std::string& host_tip() const { return host_; }
+  bool far_known() const { return far_known_; }
+  bool has_commit(const git::ObjectId& oid) const;
+  // The content at that path of a commit, if it is the one with that hash. kNotFound.
+  Result<std::string> file_in(const git::ObjectId& commit, const std::string& path, const Hash& content, std::size_t limit) const;
+  // A tip that is an older one of the trail's, or lies behind what was agreed, is nobody's reset.
+  Result<FallenTip> fallen(const Doubts& doubts) const;
   bool owns(wire::Id id) const { return id == fetch_id_ || id == send_id_; }
   Result<> pack(const wire::Pack& pack);
   Result<> data(const wire::Data& data);
@@ -67,6 +81,8 @@ class GitLink {
   std::string ref() const { return "refs/heads/" + branch_; }
   std::string kept_ref(std::string_view what, const std::string& oid) const;
   std::string signature() const;
+  // True when `tip` is one of the trail's and older than the agreed one, or an ancestor of that.
+  bool fell_back(const std::string& tip) const;
   Result<> begin_send();
   Result<> begin_fetch();
   Result<> accept();

@@ -6,8 +6,10 @@
 
 #include <array>
 #include <ctime>
+#include <map>
 
-#include "mirror/base_store.h"
+#include "git/blobs.h"
+#include "mirror/stored.h"
 #include "sys/fault.h"
 #include "sys/file.h"
 
@@ -18,6 +20,8 @@ constexpr std::string_view kStates = "refs/heads/states";
 constexpr std::size_t kInline = 1 << 20;   // larger contents go through git hash-object
 constexpr std::size_t kAtOnce = 32 << 20;  // bytes of one fast-import input
 constexpr std::size_t kLooseLimit = 5000;
+constexpr std::size_t kMaxLog = 512 << 20;
+constexpr std::uint64_t kMaxCompared = 64 << 20;
 
 // Always quoted: names may begin with '"'. They hold no control characters and no backslash (names.h), but quote as if
 // they did.
@@ -312,6 +316,41 @@ Result<std::string> History::find(std::string_view path, const Hash& content, st
     if (bytes && hash_of(*bytes) == content) return bytes;
   }
   return fail(ErrorKind::kNotFound, "no version has '" + printable(path) + "' as it was agreed on");
+}
+
+Result<std::set<std::pair<std::string, Hash>>> History::ever_had(const std::vector<Change>& candidates) const {
+  std::map<std::string, std::vector<Entry>> wanted;
+  for (const Change& change : candidates)
+    if (change.entry) wanted[change.path].push_back(*change.entry);
+  std::set<std::pair<std::string, Hash>> had;
+  TRY_ASSIGN(const sys::Output tip, sys::run(command({"rev-parse", "--verify", "--quiet", std::string(kStates)})));
+  if (wanted.empty() || !tip.exit.ok()) return had;
+  TRY_ASSIGN(const std::string log,
+             sys::run_ok(command({"log", "--format=", "--raw", "-z", "--no-abbrev", "--no-renames", "--root", std::string(kStates)}),
+                         {}, {.timeout = std::chrono::minutes(5), .max_output = kMaxLog}));
+  std::set<std::pair<std::string, git::ObjectId>> seen;
+  std::vector<std::string> paths;
+  std::vector<git::ObjectId> blobs;
+  const auto fields = split(log, '\0');
+  // ":<mode> <mode> <oid> <oid> <status>" NUL path NUL
+  for (std::size_t i = 0; i + 1 < fields.size(); ++i) {
+    const auto words = split(trim(fields[i]), ' ');
+    if (words.size() != 5 || !words[0].starts_with(':')) continue;
+    const std::string& path = fields[++i];
+    for (std::string_view up = parent_of(path); !up.empty(); up = parent_of(up)) {
+      const auto directory = wanted.find(std::string(up));
+      if (directory != wanted.end()) had.emplace(directory->first, Entry::directory().content);
+    }
+    if (!wanted.contains(path) || words[1] == "000000" || !seen.emplace(path, words[3]).second) continue;
+    paths.push_back(path);
+    blobs.push_back(words[3]);
+  }
+  TRY(git::read_blobs([&](std::vector<std::string> args) { return command(std::move(args)); }, blobs, kMaxCompared,
+                      [&](std::size_t index, std::string_view content) {
+                        for (const Entry& entry : wanted.at(paths[index]))
+                          if (entry.size == content.size() && entry.content == hash_of(content)) had.emplace(paths[index], entry.content);
+                      }));
+  return had;
 }
 
 Result<> History::tidy() {

@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -65,6 +66,8 @@ class History {
   Result<> read_into(std::string_view version, std::string_view path, int out) const;
   // The same in memory, bounded.
   Result<std::string> read(std::string_view version, std::string_view path, std::size_t limit) const;
+  // Which of these entries were in any version, at their path: paths with contents. Directories: anything was beneath.
+  Result<std::set<std::pair<std::string, Hash>>> ever_had(const std::vector<Change>& candidates) const;
   // A file's content with that hash, from the last versions that have the path. kNotFound.
   Result<std::string> find(std::string_view path, const Hash& content, std::size_t limit) const;
   // Packs what has accumulated, if it is much.

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "mirror/confine.h"
 #include "mirror/session.h"
+#include "sys/flush.h"
 #include "sys/limits.h"
 
 namespace {
@@ -53,8 +54,9 @@ Result<> work() {
   }
   TRY_ASSIGN(StartSettings settings, read_settings(control.get()));
   TRY_ASSIGN(review::HoldRules rules, context(rules_of(settings), "while reading the rules for held files"));
+  std::string boot = sys::boot_id();  // while /proc can be read
   TRY_ASSIGN(const Confinement confined, context(confine(settings), "while confining the worker"));
-  SessionOptions options{.settings = std::move(settings), .rules = std::move(rules)};
+  SessionOptions options{.settings = std::move(settings), .boot = std::move(boot), .rules = std::move(rules)};
   options.outdated = [&confined] { return confined.config.replaced(); };
   TRY_ASSIGN(Session session, Session::open(std::move(options), std::move(stream), std::move(control)));
   return session.run();

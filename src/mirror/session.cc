@@ -1,5 +1,6 @@
 #include "mirror/session.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -65,7 +66,7 @@ Result<Session> Session::open(SessionOptions options, sys::Fd stream_fd, sys::Fd
   const git::Program program{settings.git, settings.home};
   TRY_ASSIGN(Stream stream, Stream::over(std::move(stream_fd)));
   TRY_ASSIGN(BaseStore base, BaseStore::open(state));
-  if (base.instance() != settings.instance) TRY(base.reset(settings.instance));
+  if (base.instance() != settings.instance) TRY(base.reset(settings.instance, settings.cloned));
   TRY_ASSIGN(History history, History::open(program, state / "history"));
   HeldStore held = HeldStore::open(state);
   TRY_ASSIGN(sys::TreeWatcher watcher, sys::TreeWatcher::make());
@@ -106,6 +107,12 @@ Result<> Session::Impl::open_worktree(const git::Repository& repository) {
               GitLink::Context{&stream, &door, &base, &last_id, [this](Event event) { tell(std::move(event)); }});
   TRY(git->start());
   open_branches(repository);
+  std::vector<sys::Fd> disks;
+  for (const std::filesystem::path& place : {std::filesystem::path(settings.worktree), state, repository.common_dir()}) {
+    TRY_ASSIGN(sys::Fd disk, sys::open_file(place, O_RDONLY | O_DIRECTORY));
+    disks.push_back(std::move(disk));
+  }
+  durability.emplace(std::move(disks), Durability::Context{&stream, &door, &base, &last_id, [this](Event event) { tell(std::move(event)); }});
   // Without it the ref is looked at often.
   if (auto watch = RefWatch::make(repository.common_dir(), settings.branch)) refs = std::move(*watch);
   TRY(scan_host());
@@ -156,6 +163,7 @@ Result<> Session::Impl::greet(const git::Repository& repository) {
 
 Result<> Session::Impl::run() {
   while (!stopping) TRY(turn());
+  TRY(rest());
   stream.send(wire::Bye{"the host stops"});
   return stream.flush();
 }
@@ -164,7 +172,8 @@ int Session::Impl::timeout() const {
   const auto now = Clock::now();
   Time next = now + (calm() ? kCalmLook : kRefLook);
   if (first_dirty) next = std::min(next, std::min(*last_dirty + kQuiet, *first_dirty + kAtMost));
-  if (plan_again && have_sandbox && !round) return 0;
+  if (plan_again && have_sandbox && !round && !recovery_due) return 0;
+  if (const auto due = durability->next()) next = std::min(next, *due);
   if (upload ? stream.may_send_data()
              : round && round->applying && !round->uploads.empty() && sent.size() < kRequestsAhead)
     return 0;
@@ -172,12 +181,13 @@ int Session::Impl::timeout() const {
 }
 
 Result<> Session::Impl::turn() {
-  std::array<pollfd, 5> fds{};
+  std::array<pollfd, 6> fds{};
   fds[0] = {stream.fd(), static_cast<short>(POLLIN | (stream.wants_write() ? POLLOUT : 0)), 0};
   fds[1] = {control.get(), POLLIN, 0};
   fds[2] = {watcher.fd(), POLLIN, 0};
   fds[3] = {git->pack_fd(), POLLIN, 0};
   fds[4] = {refs.fd(), POLLIN, 0};
+  fds[5] = {durability->fd(), POLLIN, 0};
   const bool stirred = ::poll(fds.data(), fds.size(), timeout()) > 0;  // EINTR: one idle turn
   if (stirred || !quiet()) {
     last_stir = Clock::now();
@@ -199,16 +209,19 @@ Result<> Session::Impl::turn() {
       if (options.outdated && options.outdated())
         return fail(ErrorKind::kUnavailable, "the user's git configuration was replaced: the mirror begins anew");
     }
+    if (recovery_due) TRY(recover());
     // Who waits for an answer does not wait out a delay.
     plan_again |= std::any_of(blocked.begin(), blocked.end(), [&, now = Clock::now()](const auto& item) {
       return now >= item.second.retry_at || (!syncs.empty() && now >= item.second.tried_at + kRetryForSync);
     });
     TRY(advance());
-    TRY(git->step());
+    if (!recovery_due) TRY(git->step());
     TRY(git->pump());
     TRY(mark_index());
+    TRY(durability->step(Clock::now(), quiet()));
     if (!told_caught_up && quiet()) {
       told_caught_up = true;
+      if (!recovered.empty()) tell({"recovered", "", "", std::exchange(recovered, std::string())});
       tell({"caught-up", "", "", ""});
     }
     if (Clock::now() - last_record >= kRecord) TRY(record_history(false));
@@ -294,6 +307,7 @@ Result<> Session::Impl::request(const json::object& line) {
                              : "busy"},
          {"entries", base.state().size()},
          {"blocked", std::move(paths)},
+         {"durable", !durability->wanted()},
          {"tip", base.tip()}});
   } else {
     reply_error(id, Error(ErrorKind::kUsage, "the request '" + printable(what) + "' is unknown"));
@@ -302,12 +316,12 @@ Result<> Session::Impl::request(const json::object& line) {
 }
 
 bool Session::Impl::quiet() const {
-  return ready && !round && !plan_again && !first_dirty && !full_scan_due && git->settled() && !marks_due;
+  return ready && !recovery_due && !round && !plan_again && !first_dirty && !full_scan_due && git->settled() && !marks_due;
 }
 
 // Everything is agreed and recorded, and whatever happens next is said by a descriptor.
 bool Session::Impl::calm() const {
-  return quiet() && syncs.empty() && blocked.empty() && watcher.complete() && refs.armed() && Clock::now() - last_stir > kCalmAfter;
+  return quiet() && syncs.empty() && blocked.empty() && watcher.complete() && refs.armed() && !durability->wanted() && Clock::now() - last_stir > kCalmAfter;
 }
 
 Result<> Session::Impl::answer_syncs() {
@@ -363,6 +377,7 @@ Result<> Session::Impl::handle(wire::Message& message, std::size_t size) {
   if (const auto* m = std::get_if<wire::ContentGone>(&message)) return download_ended(m->id, false);
   if (const auto* m = std::get_if<wire::Done>(&message)) {
     if (branches->owns(m->id)) return branches->done(*m), Result<>{};
+    if (durability->owns(m->id)) return durability->done(*m), Result<>{};
     return git->owns(m->id) ? git->done(*m) : sandbox_done(*m);
   }
   if (const auto* m = std::get_if<wire::Pack>(&message)) return branches->owns(m->id) ? branches->pack(*m) : git->pack(*m);
@@ -375,6 +390,7 @@ Result<> Session::Impl::handle(wire::Message& message, std::size_t size) {
     for (SyncRequest& sync : syncs) sync.barrier_done |= sync.barrier == m->id;
     return {};
   }
+  if (auto* m = std::get_if<wire::FarHello>(&message)) far = std::move(*m);
   if (const auto* m = std::get_if<wire::Problem>(&message)) tell({"problem", "", "", "inside: " + m->text});
   return {};
 }
@@ -407,10 +423,11 @@ Result<> Session::Impl::far_state_complete() {
   plan_again = true;
   if (ready) return {};
   ready = true;
+  ready_at = Clock::now();
   if (sandbox.empty() && !base.state().empty()) {
     // An empty sandbox is a new one, not one whose agent deleted everything while nobody looked.
     tell({"problem", "", "", "the sandbox was empty: what was agreed is forgotten, the host's files go in again"});
-    TRY(base.reset(options.settings.instance));
+    TRY(base.reset(options.settings.instance, ""));
   }
   tell({"ready", "", "", ""});
   return {};

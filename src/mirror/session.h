@@ -19,6 +19,7 @@ struct SessionOptions {
   StartSettings settings;
   DoorLimits limits;
   std::size_t round = 2000;  // actions planned at once
+  std::string boot;          // which run of the host's kernel this is (sys/flush.h)
   review::HoldRules rules;   // which files from inside stay at the door until the user lets them in
   // Asked now and then: true ends the session with kUnavailable, for the next one to begin with what is new.
   std::function<bool()> outdated;

@@ -13,10 +13,12 @@
 
 #include "mirror/base_store.h"
 #include "mirror/branch_link.h"
+#include "mirror/durability.h"
 #include "mirror/git_link.h"
 #include "mirror/held.h"
 #include "mirror/history.h"
 #include "mirror/reconcile.h"
+#include "mirror/recovery.h"
 #include "mirror/ref_watch.h"
 #include "mirror/session.h"
 #include "mirror/stream.h"
@@ -45,6 +47,7 @@ struct Session::Impl {
     Step step;
     bool to_spool = false;
     bool for_review = false;  // of a held file, to be shown
+    std::optional<Suspect> suspect;  // of a file that may be torn, to be compared
     std::optional<FilePut> put;
     sys::Fd spool;
     std::filesystem::path spool_path;
@@ -77,6 +80,11 @@ struct Session::Impl {
     std::deque<Download> waiting;
     std::size_t kept = 0;
     std::vector<HeldContent> held;  // fetched, to be stored
+  };
+  // Before the first plan: what a side has merely fallen back to.
+  struct Recovering {
+    Doubts doubts;
+    Looked looked;
   };
   struct SyncRequest {
     std::int64_t id = 0;
@@ -152,6 +160,16 @@ struct Session::Impl {
   Result<> accept(const json::object& line);
   Result<> mark_index();
 
+  // ---- session_recovery.cc ----
+  Doubts doubts();
+  Result<> recover();
+  Result<> first_agreement();
+  void look_at(std::vector<Suspect> suspects);
+  void suspect_fetched(Download& download);
+  bool restore(const Fallen& fallen);
+  Result<> put_back(const Recovery& found);
+  Result<> rest();
+
   // ---- session_transfer.cc ----
   Result<> start_downloads();
   Result<> content(const wire::Content& message);
@@ -174,6 +192,7 @@ struct Session::Impl {
   std::optional<Tree> tree;  // after the watcher that it adds to
   std::optional<GitLink> git;
   std::optional<BranchLink> branches;  // besides the one that travels
+  std::optional<Durability> durability;
   RefWatch refs;
   std::filesystem::path spool_directory;
 
@@ -187,6 +206,13 @@ struct Session::Impl {
   std::optional<Upload> upload;
   std::map<std::string, Blocked> blocked;
   std::set<std::pair<std::string, Hash>> kept;
+
+  wire::FarHello far;
+  bool recovery_due = true;
+  Time ready_at{};
+  std::optional<Recovering> recovering;
+  std::set<std::string> torn_inside;  // what a crash left there is kept before it is replaced
+  std::string recovered;              // to be told once it is done
 
   review::Links links;                       // of the host, as of the present plan
   std::set<std::string> repositories;        // folded directories of the host with a file HEAD

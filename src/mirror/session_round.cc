@@ -29,7 +29,7 @@ bool is_file(const std::optional<Entry>& entry) { return entry && entry->kind ==
 }  // namespace
 
 Result<> Session::Impl::advance() {
-  if (!round && plan_again && have_sandbox) TRY(begin_round());
+  if (!round && plan_again && have_sandbox && !recovery_due) TRY(begin_round());
   if (!round) return {};
   TRY(start_downloads());
   TRY(pump_uploads());
@@ -46,13 +46,15 @@ Result<> Session::Impl::begin_round() {
   if (plan.actions.size() < limit) forget_blocked(plan);
   Round fresh;
   look_at_host_names();
-  for (const Action& action : plan.actions) {
+  for (Action action : plan.actions) {
+    // What a crash left is in no version: somebody may want to see it.
+    if (action.kind == Action::Kind::kChangeSandbox && action.from && torn_inside.erase(action.path) > 0) action.keep = action.from;
     if (held_back(action) || blocked_now(action)) continue;
     if (action.kind == Action::Kind::kAdopt) {
       TRY(base.set(action.path, action.to));
       continue;
     }
-    fresh.steps.push_back({action, {}});
+    fresh.steps.push_back({std::move(action), {}});
   }
   std::vector<Download> to_show = compare_held(plan.actions.size() < limit);
   TRY(held.save());
@@ -139,7 +141,7 @@ Result<> Session::Impl::rescue(Step& step) {
 
 Result<> Session::Impl::keep_version(const Action& action, int content) {
   const bool deleted = !entry_at(tree->state(), action.path);
-  const std::string reason = deleted ? "deleted on the host, changed inside" : "changed on both sides";
+  const std::string reason = action.from == action.keep && entry_at(base.state(), action.path) == action.from ? "torn by a crash" : deleted ? "deleted on the host, changed inside" : "changed on both sides";
   TRY_ASSIGN(const std::string version, history.keep(action.path, *action.keep, content, reason));
   kept.insert({action.path, action.keep->content});
   tell({"conflict", action.path, version, reason + ": the host's version stands, the agent's is in the history"});
@@ -150,6 +152,7 @@ Result<> Session::Impl::keep_version(const Action& action, int content) {
 
 Result<> Session::Impl::rescued(Download& download) {
   --round->rescues;
+  if (download.suspect) return suspect_fetched(download), Result<>{};
   if (download.for_review) return held_fetched(download), Result<>{};
   const auto at = std::find_if(round->steps.begin(), round->steps.end(),
                                [&](const Step& step) { return step.action == download.step.action; });
@@ -181,7 +184,8 @@ Result<bool> Session::Impl::merge(Step& step, const Download& download) {
   // What would run on the host gets there as the user has seen it, or not at all.
   if (rule_for(action.path, EntryKind::kFile)) return false;
   // Usually the last version; not if one side's next content was recorded while this one was on its way.
-  const auto old = history.find(action.path, agreed->content, kMaxMerge);
+  auto old = history.find(action.path, agreed->content, kMaxMerge);
+  if (!old) old = git->file_in(base.tip(), action.path, agreed->content, kMaxMerge);  // as it was cloned
   if (!old) return false;
   auto opened = tree->open_file(action.path);
   if (!opened) return false;
@@ -227,6 +231,11 @@ Result<> Session::Impl::apply_round() {
   TRY(store_held());
   TRY(preserve());
   sys::fault_point("round.preserved");
+  // On disk before either side gets it: a version that a side comes back with is known.
+  std::vector<Change> changes;
+  for (const Step& step : round->steps) changes.push_back({step.action.path, step.action.to});
+  TRY(base.intend(changes));
+  sys::fault_point("round.intended");
   for (Step& step : round->steps) {
     if (step.action.kind == Action::Kind::kChangeHost) {
       TRY(change_host(step));

@@ -157,10 +157,12 @@ void fields(A& a, M& m) {
     a.field(m.id), a.field(m.new_oid, kMaxName), a.field(m.old_oid, kMaxName);
   } else if constexpr (std::is_same_v<T, Note> || std::is_same_v<T, Problem>) {
     a.field(m.text, kMaxText);
+  } else if constexpr (std::is_same_v<T, Flush>) {
+    a.field(m.id), a.field(m.mark, kMaxName);
   } else if constexpr (std::is_same_v<T, Bye>) {
     a.field(m.reason, kMaxText);
   } else if constexpr (std::is_same_v<T, FarHello>) {
-    a.field(m.version), a.field(m.program, kMaxText);
+    a.field(m.version), a.field(m.program, kMaxText), a.field(m.boot, kMaxName), a.field(m.mark, kMaxName);
   } else if constexpr (std::is_same_v<T, Entries>) {
     a.field(m.generation), a.field(m.full), a.field(m.first), a.field(m.last);
     a.list(m.entries, [&](auto& item) { a.field(item.path, kMaxPathBytes), a.field(item.entry); });
@@ -188,7 +190,7 @@ void fields(A& a, M& m) {
 constexpr Type kTypes[] = {
     Type::kData,     Type::kCredit,  Type::kHostHello,   Type::kKnown,       Type::kRescan,  Type::kFetch,
     Type::kPut,      Type::kRemove,  Type::kBarrier,     Type::kGitFetch,    Type::kGitPack, Type::kNote,
-    Type::kBye,      Type::kListBranches, Type::kFarHello, Type::kEntries,   Type::kContent, Type::kContentGone,
+    Type::kBye,      Type::kListBranches, Type::kFlush, Type::kFarHello, Type::kEntries,   Type::kContent, Type::kContentGone,
     Type::kDone,     Type::kBarrierDone,  Type::kHead,     Type::kPack,      Type::kProblem, Type::kBranches};
 static_assert(std::size(kTypes) == std::variant_size_v<Message>);
 

@@ -24,7 +24,7 @@
 
 namespace locki::mirror::wire {
 
-inline constexpr std::uint32_t kVersion = 3;
+inline constexpr std::uint32_t kVersion = 4;
 inline constexpr std::size_t kHeaderSize = 5;
 inline constexpr std::size_t kMaxPayload = 1 << 20;
 inline constexpr std::size_t kMaxData = 128 << 10;  // bytes in one Data frame
@@ -105,6 +105,11 @@ struct GitPack {
   Id id = 0;
   ObjectId new_oid, old_oid;
 };
+// Write everything down to the disk, with `mark` in a file of its own beside it. Answered with Done.
+struct Flush {
+  Id id = 0;
+  std::string mark;
+};
 struct Note {
   std::string text;
 };  // for whoever works inside
@@ -120,6 +125,8 @@ struct ListBranches {
 struct FarHello {
   std::uint32_t version = kVersion;
   std::string program;
+  std::string boot;  // which run of its kernel this is
+  std::string mark;  // of the last Flush that its disk knows of; "" for none
 };
 struct ListedEntry {
   std::string path;
@@ -192,6 +199,7 @@ enum class Type : std::uint8_t {
   kNote,
   kBye,
   kListBranches,
+  kFlush,
   kFarHello = 64,
   kEntries,
   kContent,
@@ -206,7 +214,7 @@ enum class Type : std::uint8_t {
 
 using Message =
     std::variant<Data, Credit, HostHello, Known, Rescan, Fetch, Put, Remove, Barrier, GitFetch, GitPack, Note, Bye,
-                 ListBranches, FarHello, Entries, Content, ContentGone, Done, BarrierDone, Head, Pack, Problem, Branches>;
+                 ListBranches, Flush, FarHello, Entries, Content, ContentGone, Done, BarrierDone, Head, Pack, Problem, Branches>;
 
 // Header and payload. The caller keeps within the limits above; what is too long is a bug and is refused by the other
 // side.

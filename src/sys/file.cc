@@ -33,7 +33,11 @@ Result<> write_file(const fs::path& path, std::string_view content, mode_t mode)
     TRY_ASSIGN(Fd fd, open_file(beside, O_WRONLY | O_CREAT | O_EXCL, mode));
     TRY(write_all(fd.get(), content));
     if (::fsync(fd.get()) != 0) return fail_errno(errno, "cannot sync " + printable(beside.native()));
-    return rename_file(beside, path);
+    TRY(rename_file(beside, path));
+    // Else it is the name that the power takes away.
+    TRY_ASSIGN(Fd directory, open_file(path.has_parent_path() ? path.parent_path() : fs::path("."), O_RDONLY | O_DIRECTORY));
+    if (::fsync(directory.get()) != 0 && errno != EINVAL) return fail_errno(errno, "cannot sync its directory");
+    return {};
   };
   auto result = write();
   if (!result) ::unlink(beside.c_str());

@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 Result<Fd> open_file(const fs::path& path, int flags, mode_t mode = 0600);  // adds O_CLOEXEC
 // kNotFound when absent; kNoSpace beyond the limit.
 Result<std::string> read_file(const fs::path& path, std::size_t limit = 64 << 20);
-// Beside and rename, fsync before: readers see the old or the new content, also after a crash.
+// Beside and rename, on disk when it returns: readers see the old or the new content, also after a crash.
 Result<> write_file(const fs::path& path, std::string_view content, mode_t mode = 0644);
 // A new file that is 0600 from its first byte; kExists when it is there already.
 Result<> create_secret(const fs::path& path, std::string_view content);

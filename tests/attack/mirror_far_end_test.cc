@@ -15,7 +15,7 @@ TEST_F(HostileFarEnd, SpeaksRubbish) {
 }
 
 TEST_F(HostileFarEnd, SpeaksAnotherVersion) {
-  send(wire::FarHello{99, "x"});
+  send(wire::FarHello{99, "x", "", ""});
   expect_violation("version");
 }
 

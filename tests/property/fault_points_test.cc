@@ -11,7 +11,7 @@ namespace locki::mirror::test {
 namespace {
 
 // What is done on both sides while no mirror runs, so that the next one meets it all at once.
-enum class Work { kFiles, kBothCommit, kRewritten, kUserCommits, kBranches };
+enum class Work { kFiles, kBothCommit, kRewritten, kUserCommits, kBranches, kCrash, kRest };
 
 struct Point {
   const char* name;
@@ -29,6 +29,7 @@ constexpr Point kPoints[] = {
     {"commit.diverged", Work::kBothCommit}, {"commit.rewritten", Work::kRewritten}, {"commit.sent", Work::kUserCommits}, {"branches.migrated", Work::kBranches},
     {"branches.moved", Work::kBranches},  {"tree.written", Work::kFiles, true},  {"tree.exchanged", Work::kFiles, true}, {"tree.placed", Work::kFiles, true},
     {"tree.aside", Work::kFiles, true},   {"tree.removed", Work::kFiles, true},  {"tree.directory", Work::kFiles, true}, {"tree.symlink", Work::kFiles, true},
+    {"round.intended", Work::kFiles},     {"recovery.judged", Work::kCrash},     {"recovery.noted", Work::kCrash},     {"durable.flushed", Work::kRest},
     {"far.unpacked", Work::kUserCommits, true}, {"far.moved", Work::kUserCommits, true}};
 
 std::string twenty_lines() {
@@ -89,6 +90,13 @@ class Killed : public ::testing::TestWithParam<Point> {
         write(pair_.host() / "humans", "h");
         tip_ = pair_.commit(pair_.host(), "of the user");
         return;
+      case Work::kCrash:
+        pair_.far_boot = "another";
+        fs::remove(pair_.inside() / "both");  // as an older disk has it
+        [[fallthrough]];
+      case Work::kRest:
+        write(pair_.host() / "humans", "h");
+        return;
       case Work::kBranches:
         pair_.git(pair_.inside(), {"checkout", "-q", "-b", "other"});
         write(pair_.inside() / "other", "o");
@@ -100,6 +108,7 @@ class Killed : public ::testing::TestWithParam<Point> {
   // False when the mirror ended before it answered.
   bool bring() {
     if (!pair_.sync()) return false;
+    if (GetParam().work == Work::kRest) return pair_.durable();
     if (GetParam().work != Work::kBranches) return true;
     const auto reply = pair_.reply(pair_.request({{"request", "branches"}, {"names", json::array{}}}));
     return reply && json::bool_or(*reply, "ok");
@@ -146,6 +155,12 @@ class Killed : public ::testing::TestWithParam<Point> {
       case Work::kUserCommits:
         EXPECT_EQ(host({"rev-parse", "topic"}), tip_);
         EXPECT_EQ(pair_.git(pair_.inside(), {"status", "--porcelain"}), "");
+        return;
+      case Work::kCrash:
+        EXPECT_EQ(read(pair_.host() / "both"), "first");
+        [[fallthrough]];
+      case Work::kRest:
+        EXPECT_EQ(read(pair_.inside() / "humans"), "h");
         return;
       case Work::kBranches:
         EXPECT_EQ(host({"rev-parse", "locki/topic/other"}), tip_);

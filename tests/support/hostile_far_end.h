@@ -22,7 +22,7 @@ class HostileFarEnd : public ::testing::Test {
   }
   void raw(std::string_view bytes) { (void)sys::write_all(pair_.far_fd(), bytes); }
   void send(const wire::Message& message) { raw(wire::encode(message)); }
-  void greet() { send(wire::FarHello{wire::kVersion, "hostile"}); }
+  void greet() { send(wire::FarHello{wire::kVersion, "hostile", "", ""}); }
   // An empty sandbox, as far as it says.
   void list(std::vector<wire::ListedEntry> entries, bool full = true) {
     send(wire::Entries{++generation_, full, full, true, std::move(entries)});

@@ -65,8 +65,13 @@ inline bool take_away(const fs::path& at, std::size_t how) {
 
 class MirrorPair {
  public:
-  explicit MirrorPair(bool endpoint = true)
+  // Where each side's disk is; empty: one temporary directory for both.
+  struct Disks {
+    fs::path host, far;
+  };
+  explicit MirrorPair(bool endpoint = true, Disks disks = {})
       : directory_(std::move(*sys::TemporaryDirectory::make(fs::temp_directory_path(), "locki-mirror"))),
+        disks_(disks.host.empty() ? Disks{directory_.path(), directory_.path()} : disks),
         with_endpoint_(endpoint) {
     program_ = *git::find_git(path("home").string());
     fs::create_directory(path("home"));
@@ -89,7 +94,10 @@ class MirrorPair {
     }
   }
 
-  fs::path path(const std::string& name) const { return directory_.path() / name; }
+  fs::path path(const std::string& name) const {
+    const bool far = name == "inside" || name == "cache" || name == "notes" || name == "aside" || name == "inside-home";
+    return (far ? disks_.far : disks_.host) / name;
+  }
   fs::path host() const { return path("worktree"); }
   fs::path inside() const { return path("inside"); }
   git::Repository repository() const { return *git::Repository::discover(program_, path("repo")); }
@@ -117,24 +125,27 @@ class MirrorPair {
     auto log = *sys::open_file(path("log"), O_WRONLY | O_CREAT | O_APPEND);
     if (with_endpoint_) {
       sys::ProcessSpec far{.program = LOCKI_ENDPOINT,
-                           .args = {"--cache", path("cache").string(), "--notes", path("notes").string()},
+                           .args = {"--cache", path("cache").string(), "--notes", path("notes").string(), "--aside", path("aside").string()},
                            .environment = sys::clean_environment(),
                            .in = stream.b.get(),
                            .out = stream.b.get(),
                            .err = log.get()};
       far.environment["HOME"] = path("inside-home").string();
+      if (!far_boot.empty()) far.environment["LOCKI_BOOT_ID"] = far_boot;
       if (!far_fault.empty()) far.environment["LOCKI_FAULT"] = far_fault;
       endpoint_ = *sys::spawn(far);
     } else {
       far_ = std::move(stream.b);
     }
     auto worker = worker_spec(fs::path(LOCKI_MIRROR).parent_path(), stream.a.get(), control.a.get(), log.get());
+    if (!host_boot.empty()) worker.environment["LOCKI_BOOT_ID"] = host_boot;
     if (!fault.empty()) worker.environment["LOCKI_FAULT"] = fault;
     worker_ = *sys::spawn(worker);
     control_ = std::move(control.b);
     in_.clear();
     StartSettings settings{.sandbox = "test",
                            .instance = instance,
+                           .cloned = cloned,
                            .worktree = host().string(),
                            .inside = inside().string(),
                            .state = path("state").string(),
@@ -207,6 +218,20 @@ class MirrorPair {
     }
     return false;
   }
+  // What was agreed is on the disks of both sides.
+  bool durable(seconds timeout = seconds(60)) {
+    for (const auto deadline = steady_clock::now() + timeout; steady_clock::now() < deadline; ::usleep(50'000)) {
+      const auto now = reply(request({{"request", "status"}}));
+      if (now && json::bool_or(*now, "durable") && json::string_or(*now, "state") == "quiet") return true;
+    }
+    return false;
+  }
+  // The clone inside, as the daemon has it made before the mirror starts.
+  void clone() {
+    cloned = git(path("repo"), {"rev-parse", "topic"});
+    git(disks_.far, {"clone", "-q", "-b", "topic", path("repo").string(), inside().string()});
+    git(inside(), {"remote", "remove", "origin"});
+  }
   // Any request of the daemon's; its answer.
   std::int64_t request(json::object line) {
     line["id"] = ++last_id_;
@@ -253,6 +278,8 @@ class MirrorPair {
   std::string fault, far_fault;
   std::vector<Event> events;
   std::string instance = "one";
+  std::string cloned;               // the commit that the clone inside was made from
+  std::string host_boot, far_boot;  // stand in for the kernel's; another one than before: that side was started anew
   std::vector<std::string> hold, allow;  // the user's own patterns
 
  private:
@@ -281,6 +308,7 @@ class MirrorPair {
   }
 
   sys::TemporaryDirectory directory_;
+  Disks disks_;
   bool with_endpoint_;
   git::Program program_;
   sys::Child worker_, endpoint_;

@@ -20,7 +20,7 @@ class BaseStoreTest : public ::testing::Test {
 TEST_F(BaseStoreTest, ComesBackWithoutAnOrderlyEnd) {
   {
     auto base = open();
-    ASSERT_TRUE(base.reset("instance").has_value());
+    ASSERT_TRUE(base.reset("instance", "").has_value());
     ASSERT_TRUE(base.set("a", entry("1")).has_value());
     ASSERT_TRUE(base.set("b", Entry::symlink("a")).has_value());
     ASSERT_TRUE(base.set("a", entry("2")).has_value());
@@ -42,13 +42,14 @@ TEST_F(BaseStoreTest, ATornJournalLosesOnlyItsEnd) {
     ASSERT_TRUE(base.set("b", entry("2")).has_value());
   }
   const std::string journal = *sys::read_file(file("base.journal"));
+  const std::size_t second = (journal.size() - 21) / 2;  // behind the generation, two records of one size
   const std::string snapshot = *sys::read_file(file("base"));
   for (std::size_t cut = 0; cut < journal.size(); ++cut) {
     ASSERT_TRUE(sys::write_file(file("base"), snapshot).has_value());
     ASSERT_TRUE(sys::write_file(file("base.journal"), journal.substr(0, cut)).has_value());
     const auto base = open();
     EXPECT_FALSE(base.state().contains("b")) << cut;
-    EXPECT_EQ(base.state().contains("a"), cut >= journal.size() / 2) << cut;
+    EXPECT_EQ(base.state().contains("a"), cut + second >= journal.size()) << cut;
   }
 }
 

@@ -10,7 +10,7 @@ using namespace std::chrono_literals;
 class DoorTest : public ::testing::Test {
  protected:
   Result<> send(const wire::Message& message) { return door_.admit(message, 100, now_); }
-  void greet() { ASSERT_TRUE(send(wire::FarHello{wire::kVersion, "test"}).has_value()); }
+  void greet() { ASSERT_TRUE(send(wire::FarHello{wire::kVersion, "test", "", ""}).has_value()); }
   static wire::Entries one(std::string path, std::optional<Entry> entry) {
     return {1, false, true, true, {{std::move(path), std::move(entry)}}};
   }
@@ -33,10 +33,10 @@ class DoorTest : public ::testing::Test {
 TEST_F(DoorTest, GreetingFirstAndOnce) {
   expect_refused(wire::Head{}, "before the greeting");
   greet();
-  expect_refused(wire::FarHello{wire::kVersion, ""}, "second greeting");
+  expect_refused(wire::FarHello{wire::kVersion, "", "", ""}, "second greeting");
 }
 
-TEST_F(DoorTest, OtherVersions) { expect_refused(wire::FarHello{wire::kVersion + 1, ""}, "version"); }
+TEST_F(DoorTest, OtherVersions) { expect_refused(wire::FarHello{wire::kVersion + 1, "", "", ""}, "version"); }
 
 TEST_F(DoorTest, WhatOnlyTheHostSends) {
   greet();

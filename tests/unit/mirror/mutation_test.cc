@@ -11,7 +11,7 @@ using locki::test::hammer;
 
 TEST(Mutation, Frames) {
   const Entry file = Entry::file(5, hash_of("hello"), true);
-  const std::string hello = wire::encode(wire::FarHello{wire::kVersion, "p"});
+  const std::string hello = wire::encode(wire::FarHello{wire::kVersion, "p", "", ""});
   hammer({hello + wire::encode(wire::Entries{1, true, true, true, {{"a", file}, {"d", Entry::directory()}, {"d/l", Entry::symlink("../a")}}}),
           hello + wire::encode(wire::Entries{2, false, false, true, {{"a", std::nullopt}}}) + wire::encode(wire::BarrierDone{4, 2}),
           hello + wire::encode(wire::Head{"main", std::string(40, 'c'), 4}) + wire::encode(wire::Pack{1, std::string(40, 'd')}) + wire::encode(wire::Data{1, true, false, "PACK"}),

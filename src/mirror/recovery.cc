@@ -1,0 +1,166 @@
+#include "mirror/recovery.h"
+
+#include <algorithm>
+
+namespace locki::mirror {
+namespace {
+
+using Maybe = std::optional<Entry>;
+
+Maybe at(const State& state, const std::string& path) {
+  const auto found = state.find(path);
+  return found == state.end() ? std::nullopt : Maybe(found->second);
+}
+
+bool is_file(const Maybe& entry) { return entry && entry->kind == EntryKind::kFile; }
+
+// Where on the trail a side stands.
+struct Standing {
+  enum class Kind { kKnown, kWork, kSuspect } kind = Kind::kKnown;
+  std::ptrdiff_t index = 0;  // kKnown; -1: before all of them
+  bool torn = false;
+  bool known() const { return kind == Kind::kKnown; }
+};
+
+class Judge {
+ public:
+  Judge(const Trail& trail, const State& base, const State& host, const State& sandbox, const Doubts& doubts,
+        const Looked& looked)
+      : trail_(trail), base_(base), host_(host), sandbox_(sandbox), doubts_(doubts), looked_(looked) {}
+
+  Recovery all() {
+    std::set<std::string> paths;
+    for (const auto& [path, versions] : trail_.paths()) paths.insert(path);
+    for (const auto& [doubted, state] : {std::pair{doubts_.sandbox, &sandbox_}, {doubts_.host, &host_}}) {
+      if (!doubted || !doubts_.all) continue;
+      for (const Change& change : diff(base_, *state)) paths.insert(change.path);
+    }
+    for (const std::string& path : paths) one(path);
+    return std::move(out_);
+  }
+
+ private:
+  // A file's mode may have been written down when its content was not, or the other way round.
+  static std::optional<std::ptrdiff_t> find(const EntryVersions& versions, const Maybe& shown) {
+    auto found = versions.find(shown);
+    if (!found && is_file(shown)) {
+      Entry other = *shown;
+      other.executable = !other.executable;
+      found = versions.find(other);
+    }
+    return found ? std::optional(static_cast<std::ptrdiff_t>(*found)) : std::nullopt;
+  }
+
+  Standing stand(Side side, const std::string& path, const EntryVersions& versions, const Maybe& shown) {
+    if (const auto found = find(versions, shown)) return {.index = *found};
+    // No file system takes away what it had written down, but a rename that was under way may look like it.
+    if (!shown) return {.index = -1};
+    if (doubts_.all && doubts_.older && doubts_.older(path, *shown)) return {.index = -1};
+    if (!is_file(shown)) return {.kind = Standing::Kind::kWork};
+    std::uint64_t largest = 0;
+    bool any = false;
+    for (const auto& item : versions.items()) {
+      if (!is_file(item.value)) continue;
+      any = true;
+      largest = std::max(largest, item.value->size);
+    }
+    if (!any || shown->size > largest || looked_.whole.contains({side, path})) return {.kind = Standing::Kind::kWork};
+    if (shown->size == 0 || looked_.torn.contains({side, path})) return {.index = -1, .torn = true};
+    return {.kind = Standing::Kind::kSuspect};
+  }
+
+  void one(const std::string& path) {
+    const auto on_trail = trail_.paths().find(path);
+    EntryVersions versions;
+    if (on_trail != trail_.paths().end()) versions = on_trail->second;
+    else versions.agree(at(base_, path), at(base_, path), 0);
+    const Maybe host = at(host_, path), sandbox = at(sandbox_, path);
+    const auto agreed = static_cast<std::ptrdiff_t>(versions.agreed());
+    const Standing h = stand(Side::kHost, path, versions, host);
+    const Standing s = stand(Side::kSandbox, path, versions, sandbox);
+    bool open = false;
+    const auto suspect = [&](bool doubted, const Standing& standing, Side side, const Maybe& shown) {
+      if (!doubted || standing.kind != Standing::Kind::kSuspect) return;
+      out_.suspects.push_back({side, path, *shown});
+      open = true;
+    };
+    suspect(doubts_.host, h, Side::kHost, host);
+    suspect(doubts_.sandbox, s, Side::kSandbox, sandbox);
+    if (open) return;
+
+    const bool host_fell = doubts_.host && h.known() && h.index < agreed;
+    const bool sandbox_fell = doubts_.sandbox && s.known() && s.index < agreed;
+    if (!host_fell && !sandbox_fell) {
+      newer_of_both(path, versions, h, s, host, sandbox);
+      return;
+    }
+    Fallen fallen{.path = path, .host = host_fell, .sandbox = sandbox_fell};
+    fallen.torn = (host_fell && h.torn) || (sandbox_fell && s.torn);
+    if (host_fell && sandbox_fell) {
+      fallen.restore = at_index(versions, agreed);
+      // Where that is gone, the newer of the two stands: the base is the older one.
+      fallen.base = h.index >= s.index ? sandbox : host;
+    } else {
+      fallen.base = sandbox_fell ? sandbox : host;
+    }
+    out_.fallen.push_back(std::move(fallen));
+  }
+
+  // Both may be ahead of what was noted as agreed: one by a version that the other was to get, and had, or not.
+  void newer_of_both(const std::string& path, const EntryVersions& versions, const Standing& h, const Standing& s,
+                     const Maybe& host, const Maybe& sandbox) {
+    if (!doubts_.host || !doubts_.sandbox || !h.known() || !s.known() || h.index == s.index) return;
+    const auto agreed = static_cast<std::ptrdiff_t>(versions.agreed());
+    if (std::min(h.index, s.index) == agreed) return;
+    out_.fallen.push_back({.path = path, .base = h.index > s.index ? sandbox : host, .host = h.index < s.index, .sandbox = s.index < h.index});
+  }
+
+  static Maybe at_index(const EntryVersions& versions, std::ptrdiff_t index) {
+    return index < 0 ? std::nullopt : versions.items()[static_cast<std::size_t>(index)].value;
+  }
+
+  const Trail& trail_;
+  const State& base_;
+  const State& host_;
+  const State& sandbox_;
+  const Doubts& doubts_;
+  const Looked& looked_;
+  Recovery out_;
+};
+
+}  // namespace
+
+Recovery judge(const Trail& trail, const State& base, const State& host, const State& sandbox, const Doubts& doubts,
+               const Looked& looked) {
+  if (!doubts.any()) return {};
+  return Judge(trail, base, host, sandbox, doubts, looked).all();
+}
+
+State rebased(const State& base, const std::vector<Fallen>& fallen) {
+  State out = base;
+  for (const Fallen& one : fallen) apply(out, {one.path, one.base});
+  // What lies beneath something that is no directory (any more) was agreed by nobody.
+  std::erase_if(out, [&](const auto& item) {
+    for (std::string_view up = parent_of(item.first); !up.empty(); up = parent_of(up)) {
+      const auto found = out.find(up);
+      if (found == out.end() || found->second.kind != EntryKind::kDirectory) return true;
+    }
+    return false;
+  });
+  return out;
+}
+
+bool is_torn(std::string_view whole, std::string_view left) {
+  constexpr std::size_t kBlock = 512;
+  if (left.size() > whole.size()) return false;
+  bool less = left.size() < whole.size();
+  for (std::size_t from = 0; from < left.size(); from += kBlock) {
+    const auto mine = left.substr(from, kBlock);
+    if (mine == whole.substr(from, mine.size())) continue;
+    if (mine.find_first_not_of('\0') != std::string_view::npos) return false;
+    less = true;
+  }
+  return less;
+}
+
+}  // namespace locki::mirror

@@ -1,0 +1,34 @@
+// Writes what file systems hold in memory to their disks (syncfs(2)), beside the caller: it may take seconds, and a
+// thread of its own waits for it. Also which run of the kernel this is. Any thread.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "sys/fd.h"
+
+namespace locki::sys {
+
+class Flush {
+ public:
+  // Of the file systems that these descriptors are on, each once. They are duplicated; the caller keeps its own.
+  static Result<Flush> begin(const std::vector<int>& descriptors);
+  // Readable once it is over.
+  int fd() const { return event_.get(); }
+  bool over() const;
+  // When over: what failed, if anything. A kernel says there, too, when something written earlier was lost.
+  Result<> outcome() const;
+
+ private:
+  struct Work;
+  Flush(std::shared_ptr<Work> work, Fd event) : work_(std::move(work)), event_(std::move(event)) {}
+  std::shared_ptr<Work> work_;  // the thread's as well: it may outlive us
+  Fd event_;
+};
+
+// /proc/sys/kernel/random/boot_id; "" when it cannot be read. LOCKI_BOOT_ID in the environment stands in for it in tests.
+std::string boot_id();
+
+}  // namespace locki::sys
