@@ -40,7 +40,7 @@ template <class Value, class Put>
 void put_versions(std::string& out, const Versions<Value>& versions, const Put& put) {
   put_number(out, versions.items().size(), 4);
   for (const auto& item : versions.items()) {
-    put_number(out, item.agreed, 1);
+    put_number(out, item.agreed + 2 * item.lost, 1);
     put_number(out, item.at, 8);
     put(out, item.value);
   }
@@ -51,9 +51,9 @@ Versions<Value> get_versions(Cursor& cursor, const Get& get) {
   std::vector<typename Versions<Value>::Item> items;
   const auto count = cursor.number(4);
   for (std::uint64_t i = 0; i < count && !cursor.bad; ++i) {
-    const bool agreed = cursor.number(1) != 0;
+    const auto flags = cursor.number(1);
     const auto at = cursor.number(8);
-    items.push_back({get(), agreed, at});
+    items.push_back({get(), (flags & 1) != 0, at, (flags & 2) != 0});
   }
   Versions<Value> versions;
   versions.restore(std::move(items));

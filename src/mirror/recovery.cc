@@ -90,33 +90,35 @@ class Judge {
 
     const bool host_fell = doubts_.host && h.known() && h.index < agreed;
     const bool sandbox_fell = doubts_.sandbox && s.known() && s.index < agreed;
-    if (!host_fell && !sandbox_fell) {
-      newer_of_both(path, versions, h, s, host, sandbox);
-      return;
-    }
     Fallen fallen{.path = path, .host = host_fell, .sandbox = sandbox_fell};
     fallen.torn = (host_fell && h.torn) || (sandbox_fell && s.torn);
-    if (host_fell && sandbox_fell) {
-      fallen.restore = at_index(versions, agreed);
-      // Where that is gone, the newer of the two stands: the base is the older one.
+    const bool both = doubts_.host && doubts_.sandbox;
+    if (h.known() && s.known()) fallen.restore = newer_than(versions, std::max(h.index, s.index), !both);
+    if (both && h.known() && s.known()) {
+      // Without it the newer of the two stands: the base is the older one. What was noted as agreed may lag behind both.
+      const bool differ = h.index != s.index && std::min(h.index, s.index) != agreed;
+      if (fallen.restore.empty() && !differ && !host_fell && !sandbox_fell) return;
+      fallen.host |= h.index < s.index;
+      fallen.sandbox |= s.index < h.index;
       fallen.base = h.index >= s.index ? sandbox : host;
+    } else if (host_fell || sandbox_fell || !fallen.restore.empty()) {
+      fallen.base = sandbox_fell || !host_fell ? sandbox : host;
     } else {
-      fallen.base = sandbox_fell ? sandbox : host;
+      return;
     }
     out_.fallen.push_back(std::move(fallen));
   }
 
-  // Both may be ahead of what was noted as agreed: one by a version that the other was to get, and had, or not.
-  void newer_of_both(const std::string& path, const EntryVersions& versions, const Standing& h, const Standing& s,
-                     const Maybe& host, const Maybe& sandbox) {
-    if (!doubts_.host || !doubts_.sandbox || !h.known() || !s.known() || h.index == s.index) return;
-    const auto agreed = static_cast<std::ptrdiff_t>(versions.agreed());
-    if (std::min(h.index, s.index) == agreed) return;
-    out_.fallen.push_back({.path = path, .base = h.index > s.index ? sandbox : host, .host = h.index < s.index, .sandbox = s.index < h.index});
-  }
-
-  static Maybe at_index(const EntryVersions& versions, std::ptrdiff_t index) {
-    return index < 0 ? std::nullopt : versions.items()[static_cast<std::size_t>(index)].value;
+  // The newest first, down to the one that a side still has. A deletion is nothing that comes back. `lost`: where one
+  // side is as it was, only what it is known to have lost before.
+  static std::vector<Entry> newer_than(const EntryVersions& versions, std::ptrdiff_t index, bool lost) {
+    std::vector<Entry> out;
+    for (auto i = static_cast<std::ptrdiff_t>(versions.items().size()) - 1; i > index; --i) {
+      const auto& item = versions.items()[static_cast<std::size_t>(i)];
+      if (!item.value) break;
+      if (item.lost || !lost) out.push_back(*item.value);
+    }
+    return out;
   }
 
   const Trail& trail_;

@@ -48,7 +48,7 @@ struct Fallen {
   std::optional<Entry> base;     // from now on
   bool host = false, sandbox = false;  // who has fallen back
   bool torn = false;             // what is there is in no version: to be kept before it goes
-  std::optional<Entry> restore;  // neither has it: to be taken from the history, where that is possible
+  std::vector<Entry> restore;    // neither has these: the first that the history has is to come back
 };
 
 struct Recovery {

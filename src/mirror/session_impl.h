@@ -167,6 +167,7 @@ struct Session::Impl {
   void look_at(std::vector<Suspect> suspects);
   void suspect_fetched(Download& download);
   bool restore(const Fallen& fallen);
+  bool restore(const std::string& path, const Entry& entry);
   Result<> put_back(const Recovery& found);
   Result<> rest();
 

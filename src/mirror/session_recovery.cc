@@ -139,24 +139,24 @@ void Session::Impl::suspect_fetched(Download& download) {
 
 // What neither side has any more comes back out of the history. False: it is not there either.
 bool Session::Impl::restore(const Fallen& fallen) {
-  if (!fallen.restore) return false;
-  const Entry& entry = *fallen.restore;
-  const auto there = entry_at(tree->state(), fallen.path);
-  if (entry.kind == EntryKind::kDirectory) return tree->put_directory(fallen.path, there).applied();
-  if (entry.kind == EntryKind::kSymlink) return tree->put_symlink(fallen.path, entry, there).applied();
-  const auto content = history.find(fallen.path, entry.content, kMaxSuspect);
+  return std::any_of(fallen.restore.begin(), fallen.restore.end(),
+                     [&](const Entry& entry) { return restore(fallen.path, entry); });
+}
+
+bool Session::Impl::restore(const std::string& path, const Entry& entry) {
+  const auto there = entry_at(tree->state(), path);
+  if (entry.kind == EntryKind::kDirectory) return tree->put_directory(path, there).applied();
+  if (entry.kind == EntryKind::kSymlink) return tree->put_symlink(path, entry, there).applied();
+  const auto content = history.find(path, entry.content, kMaxSuspect);
   if (!content) return false;
   std::string_view left = *content;
-  return tree
-      ->put_file(fallen.path, entry,
-                 [&](std::uint8_t* data, std::size_t size) -> Result<std::size_t> {
-                   const std::size_t n = std::min(size, left.size());
-                   std::copy_n(left.begin(), n, data);
-                   left.remove_prefix(n);
-                   return n;
-                 },
-                 there)
-      .applied();
+  const auto read = [&](std::uint8_t* data, std::size_t size) -> Result<std::size_t> {
+    const std::size_t n = std::min(size, left.size());
+    std::copy_n(left.begin(), n, data);
+    left.remove_prefix(n);
+    return n;
+  };
+  return tree->put_file(path, entry, read, there).applied();
 }
 
 Result<> Session::Impl::put_back(const Recovery& found) {

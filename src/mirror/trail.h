@@ -25,6 +25,7 @@ class Versions {
     Value value;
     bool agreed = false;  // false: one side was to get it, and perhaps has
     std::uint64_t at = 0;
+    bool lost = false;  // a side fell back behind it, and is to get it again
     bool operator==(const Item&) const = default;
   };
 
@@ -51,7 +52,7 @@ class Versions {
     auto found = find(value);
     if (!found) items_.insert(items_.begin(), {value, true, 0}), found = 0;
     items_[*found].agreed = true;
-    for (std::size_t i = *found + 1; i < items_.size(); ++i) items_[i].agreed = false;
+    for (std::size_t i = *found + 1; i < items_.size(); ++i) items_[i].agreed = false, items_[i].lost = true;
   }
   // The newest with that value.
   std::optional<std::size_t> find(const Value& value) const {

@@ -139,7 +139,7 @@ Result<git::History> history_of(const git::Repository& repository, const git::Ob
 
 }  // namespace
 
-Result<> clone_inside(incus::Client& client, const Record& record, const git::Repository& repository, const CloneSetup& setup, const ProgressSink& progress) {
+Result<git::ObjectId> clone_inside(incus::Client& client, const Record& record, const git::Repository& repository, const CloneSetup& setup, const ProgressSink& progress) {
   Phase phase(progress, "clone", "Cloning the branch into the sandbox");
   TRY_ASSIGN(const git::ObjectId tip, repository.resolve("refs/heads/" + record.name));
   TRY_ASSIGN(const std::string user_name, repository.user_name());
@@ -178,12 +178,13 @@ Result<> clone_inside(incus::Client& client, const Record& record, const git::Re
   ::lseek(messages.get(), 0, SEEK_SET);
   const std::string said = sys::read_all(messages.get(), 1 << 20).value_or("");
   constexpr int kThereAlready = 3;  // a clone that was complete before a crash
-  if (ended.status == kThereAlready) return {};
+  if (ended.status == kThereAlready) return git::ObjectId();
   if (ended.status != 0 || !packed.ok()) {
     return fail(ErrorKind::kFailed, fmt::format("the clone inside failed (git pack-objects {}; inside: status {})\n  {}", packed.describe(), ended.status, printable(trim(said), 1000)));
   }
-  if (history.boundary.empty()) return sys::remove_tree(setup.boundary_file);
-  return sys::write_file(setup.boundary_file, git::boundary_text(history.boundary), 0600);
+  if (history.boundary.empty()) TRY(sys::remove_tree(setup.boundary_file));
+  else TRY(sys::write_file(setup.boundary_file, git::boundary_text(history.boundary), 0600));
+  return tip;
 }
 
 namespace {

@@ -45,8 +45,8 @@ struct CloneSetup {
   std::optional<StoredHistory> shared;  // its files are in the container (history_volume.h): only what the branch has beyond it is sent
 };
 // The repository inside: a clone of what the branch reaches, at the worktree's path, on the same branch; of a history that is longer than
-// the limit its newest part, which is said once.
-Result<> clone_inside(incus::Client& client, const Record& record, const git::Repository& repository, const CloneSetup& setup, const ProgressSink& progress);
+// the limit its newest part, which is said once. Gives the commit; "" when an attempt that was cut short had made it.
+Result<git::ObjectId> clone_inside(incus::Client& client, const Record& record, const git::Repository& repository, const CloneSetup& setup, const ProgressSink& progress);
 // Stopped and deleted; absent is fine.
 Result<> remove_container(incus::Client& client, const std::string& instance);
 

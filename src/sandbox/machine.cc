@@ -10,6 +10,7 @@
 #include "sandbox/agent_store.h"
 #include "sandbox/certificates.h"
 #include "sandbox/provision.h"
+#include "sandbox/rest_mark.h"
 #include "sandbox/tar.h"
 #include "sys/file.h"
 #include "vm/qemu/supervisor.h"
@@ -52,7 +53,9 @@ void Machine::adopt() {
   const std::scoped_lock lock(mutex_);
   auto adopted = driver_->adopt();
   if (!adopted) log::warning("cannot take over the machine: {}", adopted.error().describe());
-  if (adopted && *adopted) log::info("took over the running machine");
+  if (!adopted || !*adopted) return;
+  log::info("took over the running machine");
+  booted_ = rest_mark_now();  // or before; who knows
 }
 
 bool Machine::running() { return driver_->state() == vm::State::kRunning; }
@@ -107,6 +110,7 @@ Result<> Machine::boot(const Config& config, const ProgressSink& progress) {
   }
   golden_ = started.golden;
   woken_ = started.resumed && !started.golden;
+  if (!woken_) booted_ = rest_mark_now();
   const gate::HostTable hosts = egress_.hosts();
   resumed_ = started.resumed && started.label == provision_id(roots_->image, hosts);
   set_published(resumed_ ? std::optional(hosts) : std::nullopt);

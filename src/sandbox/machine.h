@@ -50,6 +50,9 @@ class Machine {
   bool asleep();
   // Told once: the last ensure() woke a machine that slept, with whatever runs in it. Not of the golden state, where nothing runs.
   bool take_woken() { return woken_.exchange(false); }
+  // When its kernel was last started here, and not woken: nanoseconds since 1970; 0: not by this daemon. What is older than
+  // that on its disk may be older than it was.
+  std::int64_t booted() const { return booted_; }
   // What idleness is judged by. Zeros when it does not run.
   Activity activity();
   double memory_in_use();  // the part of its memory that it holds; 0 when it does not run
@@ -104,6 +107,7 @@ class Machine {
   std::optional<Roots> roots_;
   bool ready_ = false;      // provisioned since the last start
   std::atomic<bool> woken_ = false;
+  std::atomic<std::int64_t> booted_ = 0;
   bool golden_ = false;     // the last start resumed a copy of the golden state
   bool resumed_ = false;    // the last start woke a machine that was provisioned as this build does it
   std::timed_mutex mutex_;  // of the machine's life: start, stop, what is above

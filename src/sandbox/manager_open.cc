@@ -77,6 +77,7 @@ Result<MirrorPlan> Manager::mirror_plan(const Record& record, const Config& conf
   plan.endpoint = {std::string(kEndpoint)};
   plan.settings.sandbox = record.id;
   plan.settings.instance = record.incarnation;
+  plan.settings.cloned = record.cloned_at;
   plan.settings.worktree = record.worktree;
   plan.settings.inside = record.worktree;
   plan.settings.state = (records_.directory_of(record.id) / "mirror").native();
@@ -144,7 +145,7 @@ Result<> Manager::bring_up(Record& record, const ProgressSink& progress, const a
     if (record.incarnation.empty()) {
       TRY_ASSIGN(shared, bring_shared_history(*client, record, repository, config, progress));
     }
-    TRY(clone_inside(*client, record, repository, {.max_history = config.max_history, .boundary_file = state / mirror::kBoundaryFile, .shared = shared}, progress));
+    TRY_ASSIGN(record.cloned_at, clone_inside(*client, record, repository, {.max_history = config.max_history, .boundary_file = state / mirror::kBoundaryFile, .shared = shared}, progress));
     record.cloned = true;
     record.incarnation = random_hex(8);
     TRY(records_.save(record));
@@ -154,7 +155,7 @@ Result<> Manager::bring_up(Record& record, const ProgressSink& progress, const a
   const auto repository = git::Repository::discover(git_, record.worktree);
   const bool new_and_clean = cloned_now && repository && !git::is_dirty(*repository, record.worktree).value_or(true);
   const bool as_it_was = !cloned_now && settled && repository && repository->ref("refs/heads/" + record.name).value_or(std::nullopt) == record.rested_tip &&
-                         unchanged_since(record.worktree, record.rested);
+                         unchanged_since(record.worktree, record.rested) && record.rested > machine_.booted();
   TRY_ASSIGN(auto plan, mirror_plan(record, config));
   // An emulated machine that was just woken has no processor to spare while somebody waits for a command's first output.
   if (runs && as_it_was) plan.begin_after = kBehindTheFirst;
@@ -164,6 +165,8 @@ Result<> Manager::bring_up(Record& record, const ProgressSink& progress, const a
   if (auto synced = mirrors_.sync(record.id, kSyncTime); !synced) {
     report(progress, {ProgressEvent::Kind::kWarning, "mirror", "the files inside may be behind: " + synced.error().describe(), std::nullopt});
   }
+  if (const auto recovered = mirrors_.take_recovered(record.id); !recovered.empty())
+    report(progress, {ProgressEvent::Kind::kWarning, "mirror", recovered, std::nullopt});
   return {};
 }
 

@@ -114,6 +114,10 @@ class Mirrors::Mirror {
     const std::scoped_lock lock(mutex_);
     return status_;
   }
+  std::string take_recovered() {
+    const std::scoped_lock lock(mutex_);
+    return std::exchange(untold_, std::string());
+  }
   bool over() const {
     const std::scoped_lock lock(mutex_);
     return over_;
@@ -253,6 +257,7 @@ class Mirrors::Mirror {
       return;
     }
     if (event.kind == "ready") status_.state = "busy";
+    if (event.kind == "recovered") status_.recovered = untold_ = event.text;
     if (event.kind == "conflict" || event.kind == "diverged") ++status_.conflicts;
     if (event.kind == "held") status_.held.insert(event.path);
     if (event.kind == "unheld") status_.held.erase(event.path);
@@ -274,6 +279,7 @@ class Mirrors::Mirror {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   MirrorStatus status_;
+  std::string untold_;
   bool stopping_ = false, over_ = false;
   bool wanted_ = false;  // somebody asked it something
   sys::Fd control_;                         // ours; set while a worker runs
@@ -349,6 +355,11 @@ Result<json::object> Mirrors::ask(const std::string& id, json::object request, m
 MirrorStatus Mirrors::status(const std::string& id) const {
   const auto mirror = find(id);
   return mirror ? mirror->status() : MirrorStatus{};
+}
+
+std::string Mirrors::take_recovered(const std::string& id) {
+  const auto mirror = find(id);
+  return mirror ? mirror->take_recovered() : "";
 }
 
 void Mirrors::note(const std::string& id, std::string_view text) {

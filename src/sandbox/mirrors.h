@@ -30,6 +30,7 @@ struct MirrorStatus {
   std::map<std::string, std::string> stuck;  // paths that cannot be carried now, and why
   std::string refused;                       // why the sandbox's commits do not come out; "" when they do
   std::string problem;
+  std::string recovered;             // what was put back after a crash; stays while the mirror runs
   std::deque<mirror::Event> events;  // the newest last, at most 100
 };
 
@@ -62,6 +63,8 @@ class Mirrors {
   // Any request to the worker (mirror/control.h); its answer, or the error it gave.
   Result<json::object> ask(const std::string& id, json::object request, std::chrono::milliseconds timeout);
   MirrorStatus status(const std::string& id) const;
+  // What was put back after a crash, if nobody was told yet.
+  std::string take_recovered(const std::string& id);
   // A line for whoever works inside.
   void note(const std::string& id, std::string_view text);
 

@@ -52,6 +52,7 @@ json::object to_json(const Record& record) {
           {"cloned", record.cloned},
           {"incarnation", record.incarnation},
           {"settled", record.settled},
+          {"cloned_at", record.cloned_at},
           {"rested", record.rested},
           {"rested_tip", record.rested_tip},
           {"other_branches", std::move(branches)},
@@ -84,6 +85,7 @@ Result<Record> record_from_json(const json::object& o) {
   TRY_ASSIGN(record.cloned, json::get_bool(o, "cloned"));
   TRY_ASSIGN(record.incarnation, json::get_string(o, "incarnation"));
   TRY_ASSIGN(record.settled, json::get_bool(o, "settled"));
+  record.cloned_at = json::string_or(o, "cloned_at");
   record.rested = json::int_or(o, "rested");
   record.rested_tip = json::string_or(o, "rested_tip");
   if (const auto* branches = json::object_or_null(o, "other_branches")) {

@@ -34,6 +34,7 @@ Cell mirror_cell(const json::object& sandbox) {
   if (const auto stuck = json::int_or(*mirror, "stuck"); stuck > 0) parts.push_back(std::to_string(stuck) + " stuck");
   if (const auto held = json::int_or(*mirror, "held"); held > 0) parts.push_back(std::to_string(held) + " held");
   if (const auto conflicts = json::int_or(*mirror, "conflicts"); conflicts > 0) parts.push_back(std::to_string(conflicts) + " in conflict");
+  if (!json::string_or(*mirror, "recovered").empty()) parts.emplace_back("recovered");
   if (!parts.empty()) return {join(parts, ", "), Tint::kYellow};
   return {json::string_or(*mirror, "state"), Tint::kDim};
 }
