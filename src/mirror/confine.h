@@ -1,6 +1,6 @@
-// What a mirror's worker may touch once it begins to read what the sandbox sends: the worktree and where its unfinished files lie, what git has to write of the repository (objects,
-// refs, logs, this worktree's index; not its configuration or hooks), its state directory; for reading what git needs to run. No network. Everything
-// that it starts (git) is confined the same way.
+// What a mirror's worker may touch once it begins to read what the sandbox sends: the worktree and where its unfinished files lie, what git has to write
+// of the repository (objects, refs, logs, this worktree's index; not its configuration or hooks), its state directory; for reading what git needs to run.
+// No network. Everything that it starts (git) is confined the same way.
 #pragma once
 
 #include <memory>

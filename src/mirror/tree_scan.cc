@@ -154,8 +154,8 @@ class Walk {
     if (full_ && !agreed && !ignored && found.stat.ctime_ns + kSlackNs >= started_ns_) late_.push_back(at);
   }
 
-  // A process that was killed left it, where nothing outside of the tree would do. Only in a full scan: an incremental one may meet those of a colleague at work in
-  // this process.
+  // A process that was killed left it, where nothing outside of the tree would do. Only in a full scan: an incremental
+  // one may meet those of a colleague at work in this process.
   void remove_leftover(const sys::Directory::Spot& spot) {
     if (!full_ || spot.name.find(tree_.staging.instance()) != std::string::npos) return;
     (void)spot.unlink();
