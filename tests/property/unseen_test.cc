@@ -5,7 +5,6 @@
 
 #include <atomic>
 #include <csignal>
-#include <mutex>
 #include <set>
 #include <thread>
 

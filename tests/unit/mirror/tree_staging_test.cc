@@ -253,7 +253,6 @@ TEST_F(StagingTest, AnEditInTheMomentOfTheExchangeSurvivesAKill) {
   if (child == 0) {
     setenv("LOCKI_FAULT", "tree.exchanged", 1);
     auto tree = Tree::open(root(), options_);
-    // Who writes into the open file does so wherever its name is by then.
     if (tree) (void)put(*tree, "f", "two", file("one"));
     _exit(0);
   }
@@ -262,6 +261,7 @@ TEST_F(StagingTest, AnEditInTheMomentOfTheExchangeSurvivesAKill) {
   ASSERT_TRUE(WIFSIGNALED(status));
   const auto left = names_in(staging());
   ASSERT_EQ(left.size(), 1U);
+  // Who has the file open writes into it wherever its name is by then.
   write(staging() / left[0], "the user's edit");
   auto tree = open();
   ASSERT_TRUE(tree.scan());
