@@ -11,6 +11,7 @@
 #include "base/strings.h"
 #include "endpoint/mend.h"
 #include "mirror/door.h"
+#include "mirror/staging.h"
 #include "sys/file.h"
 
 namespace locki::endpoint {
@@ -298,6 +299,8 @@ Result<> Session::open_tree() {
   tree.git_environment.erase("GIT_CONFIG_NOSYSTEM");
   if (!options_.cache_directory.empty() && sys::make_directories(options_.cache_directory, 0700))
     tree.cache = options_.cache_directory + "/" + hash_of(hello_->root).to_hex().substr(0, 16);
+  // Beside the root until there is a repository, and while the agent has put something else in its place.
+  tree.staging = {".git/locki-staging", mirror::staging_beside(hello_->root)};
   tree.before_listing = [this](std::string_view path, int fd) { (void)watcher_.add(path, fd); };
   // Only where nothing was agreed yet: an empty directory in place of a lost one would read as "everything was
   // deleted".

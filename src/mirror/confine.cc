@@ -6,7 +6,7 @@
 
 #include "base/log.h"
 #include "git/confine.h"
-#include "git/repository.h"
+#include "mirror/staging.h"
 #include "sys/file.h"
 #include "sys/syscall_filter.h"
 
@@ -43,6 +43,10 @@ bool ConfigFiles::replaced() const {
   return std::any_of(files_.begin(), files_.end(), [](const auto& file) { return identity(file.first) != file.second; });
 }
 
+std::vector<fs::path> staging_for(const StartSettings& settings, const git::Repository& repository) {
+  return {fs::path(settings.state) / "staging", repository.git_dir() / "locki-staging", staging_beside(settings.worktree)};
+}
+
 Result<sys::FileAccess> access_for(const StartSettings& settings) {
   TRY(sys::make_directories(settings.state, 0700));
   TRY_ASSIGN(const auto repository, repository_of(settings));
@@ -52,6 +56,9 @@ Result<sys::FileAccess> access_for(const StartSettings& settings) {
   // Not the directory itself: a configuration or a hook that is written there runs programs.
   TRY(sys::make_directories(common / "logs"));
   for (const char* part : {"objects", "refs", "logs", "reftable"}) access.change.push_back(common / part);
+  // Now, because beside the worktree nothing can be made later.
+  TRY_ASSIGN(const sys::Directory worktree, sys::Directory::open(settings.worktree));
+  for (fs::path& there : Staging(staging_for(settings, repository), {}).prepare(worktree)) access.change.push_back(std::move(there));
   return access;
 }
 

@@ -9,6 +9,7 @@
 #include <array>
 
 #include "base/log.h"
+#include "mirror/confine.h"
 #include "mirror/session_impl.h"
 #include "sys/limits.h"
 
@@ -96,6 +97,8 @@ Result<> Session::Impl::open_worktree(const git::Repository& repository) {
       .git = settings.git, .git_environment = tree_environment(program), .cache = state / "stat-cache"};
   tree_options.include = settings.include;
   tree_options.hold_ignored = true;
+  tree_options.staging = staging_for(settings, repository);
+  tree_options.saved = state / "saved";
   tree_options.max_file = options.limits.max_file;
   tree_options.max_entries = options.limits.max_entries;
   tree_options.before_listing = [this](std::string_view path, int fd) { (void)watcher.add(path, fd); };

@@ -23,7 +23,7 @@ Tree::Impl::Impl(std::filesystem::path root_path, TreeOptions given, sys::Direct
       options(std::move(given)),
       root(std::move(directory)),
       rules(path, options.git, options.git_environment, beside(options.cache, ".norepo.git")),
-      instance(random_hex(6)),
+      staging(options.staging, options.saved),
       include(options.include.begin(), options.include.end()) {}
 
 bool Tree::Impl::alive() const {
@@ -81,6 +81,7 @@ Tree::~Tree() {
   if (!impl_) return;
   if (const auto saved = impl_->save_cache(); !saved)
     log::warning("the stat cache was not written: {}", saved.error().describe());
+  impl_->staging.tidy(impl_->root);
 }
 
 void Tree::keep(const std::vector<std::string>& paths) { impl_->kept.insert(paths.begin(), paths.end()); }

@@ -42,6 +42,10 @@ struct TreeOptions {
   std::uint64_t max_file = 2ULL << 30;
   std::size_t max_entries = 1'000'000;
   bool fsync = false;  // each file before it is renamed into place
+  // Where unfinished files lie, and `saved` for what a killed process had taken in hand: see staging.h. None: beside
+  // their targets.
+  std::vector<std::filesystem::path> staging;
+  std::filesystem::path saved;
   // Called with each directory's path and descriptor before it is listed: the place for TreeWatcher::add.
   std::function<void(std::string_view path, int directory_fd)> before_listing;
 };
@@ -66,12 +70,12 @@ class Tree {
   static Result<Tree> open(const std::filesystem::path& root, TreeOptions options);
   Tree(Tree&&) noexcept;
   Tree& operator=(Tree&&) noexcept;
-  ~Tree();  // writes the cache
+  ~Tree();  // writes the cache, and removes empty staging directories
 
   // Paths that count as part of the state even where git ignores them. Adds to those named before.
   void keep(const std::vector<std::string>& paths);
 
-  // Everything, anew. Removes temporary files that a killed process left. An error leaves state() as it was.
+  // Everything, anew. Sees to the temporary files that a killed process left. An error leaves state() as it was.
   Result<State> scan();
   // Only these paths (a directory: with all beneath it), "" for everything's root list. Changes of ignore rules turn it
   // into a full scan. The result is relative to state() before the call.
@@ -113,7 +117,7 @@ class Tree {
   std::unique_ptr<Impl> impl_;
 };
 
-// A file being written beside its place. Destroyed without commit(): removed. Must not outlive its Tree.
+// A file being written before it takes its place. Destroyed without commit(): removed. Must not outlive its Tree.
 class FilePut {
  public:
   FilePut(FilePut&&) noexcept;

@@ -1,34 +1,21 @@
-// Changing a tree under preconditions.
-//
-// What a name stands for is only known for certain once nobody else can reach it under that name. So what is replaced
-// or removed is first moved aside atomically (RENAME_EXCHANGE, or to a temporary name), then compared with what had
-// been looked at, and moved back if somebody was faster. A kill at any point leaves either the old or the new content
-// under the name, and perhaps a temporary file that the next full scan removes.
+// Changing a tree under preconditions: what is checked before, and the three kinds. How one thing takes another's name is
+// in tree_move.cc.
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <utility>
 
-#include "base/path_rules.h"
 #include "base/strings.h"
 #include "mirror/names.h"
 #include "mirror/tree_impl.h"
+#include "mirror/tree_move.h"
 #include "sys/fault.h"
 
 namespace locki::mirror {
 namespace {
 
 using Spot = sys::Directory::Spot;
-
-Outcome applied() { return {}; }
-Outcome conflict(std::optional<Entry> actual, std::string reason) {
-  return {.status = Outcome::Status::kConflict, .actual = std::move(actual), .reason = std::move(reason)};
-}
-Outcome failed(std::string reason) { return {.status = Outcome::Status::kFailed, .reason = std::move(reason)}; }
-Outcome failed(const Error& error) { return failed(error.describe()); }
-
-constexpr std::string_view kChanged = "it changed meanwhile";
 
 // What stops an apply before anything is touched.
 Result<> check_target(Tree::Impl& tree, std::string_view path, const Entry& entry) {
@@ -71,105 +58,8 @@ std::optional<Outcome> check_expected(Tree::Impl& tree, const Spot& spot, const 
   return conflict(std::move(actual), std::string(kChanged));
 }
 
-std::optional<Entry> look_again(Tree::Impl& tree, const Spot& spot, const std::string& at) {
-  Found found = tree.look(spot, at);
-  if (found.what != Found::What::kEntry) return std::nullopt;
-  return std::move(found.entry);
-}
-
-std::optional<sys::FileStat> stat_of(const Spot& spot, const std::string& name) {
-  struct stat raw {};
-  if (fstatat(spot.parent.fd(), name.c_str(), &raw, AT_SYMLINK_NOFOLLOW) != 0) return std::nullopt;
-  return sys::file_stat(raw);
-}
-
-// Somebody took the name of a version that was moved aside: both stay.
-void save_aside(const Spot& spot, const std::string& temporary) {
-  (void)spot.rename_new(temporary, "saved-by-locki-" + random_hex(6));
-}
-
-// Undoes an exchange that met something unexpected: `ours` is under the name, theirs under the temporary one.
-void restore(const Spot& spot, const std::string& temporary, const sys::FileStat& ours) {
-  if (spot.exchange(temporary, spot.name)) {
-    const auto back = stat_of(spot, temporary);
-    if (back && back->same_object(ours)) {
-      (void)spot.unlink(temporary);
-      return;
-    }
-    // Even newer: it goes back under the name.
-    if (spot.exchange(temporary, spot.name)) return save_aside(spot, temporary);
-  }
-  if (!spot.rename_new(temporary, spot.name)) save_aside(spot, temporary);
-}
-
-// Takes what was found (a file or symlink) from its name. On success nothing is there.
-Outcome take_away(Tree::Impl& tree, const Spot& spot, const std::string& at, const Found& found) {
-  if (found.entry.kind == EntryKind::kDirectory) {
-    const auto removed = spot.remove_directory(spot.name);
-    if (removed || removed.error().kind() == ErrorKind::kNotFound) return applied();
-    if (removed.error().kind() == ErrorKind::kExists) return conflict(Entry::directory(), "the directory is not empty");
-    return failed(removed.error());
-  }
-  const std::string aside = tree.temporary_name();
-  if (const auto moved = spot.rename_new(spot.name, aside); !moved) {
-    if (moved.error().kind() == ErrorKind::kNotFound) return conflict(std::nullopt, std::string(kChanged));
-    return failed(moved.error());
-  }
-  sys::fault_point("tree.aside");
-  const auto now = stat_of(spot, aside);
-  const bool same = now && now->same_content(found.stat);
-  if (!same) {
-    if (!spot.rename_new(aside, spot.name)) save_aside(spot, aside);
-    return conflict(look_again(tree, spot, at), std::string(kChanged));
-  }
-  if (const auto gone = spot.unlink(aside); !gone) return failed(gone.error());
-  return applied();
-}
-
-// Puts the finished object with that temporary name into its place. `temporary` becomes empty once the name is no
-// longer the caller's to remove.
-Outcome move_in(Tree::Impl& tree, const Spot& spot, const std::string& at, std::string& temporary, const Found& found) {
-  const bool nothing_there = found.what == Found::What::kNothing;
-  if (!nothing_there && found.entry.kind == EntryKind::kDirectory) {
-    if (Outcome away = take_away(tree, spot, at, found); !away.applied()) return away;
-  }
-  if (nothing_there || found.entry.kind == EntryKind::kDirectory) {
-    const auto moved = spot.rename_new(temporary, spot.name);
-    if (moved) {
-      temporary.clear();
-      return applied();
-    }
-    if (moved.error().kind() == ErrorKind::kExists) return conflict(look_again(tree, spot, at), std::string(kChanged));
-    return failed(moved.error());
-  }
-  const auto ours = stat_of(spot, temporary);
-  if (!ours) return failed("the unfinished file was taken away");
-  const auto swapped = spot.exchange(temporary, spot.name);
-  if (!swapped && swapped.error().kind() == ErrorKind::kUnavailable) {
-    // No exchange on this file system: the check and the replacement are two steps, as close together as can be.
-    const auto now = spot.stat();
-    if (!now || !now->same_content(found.stat)) return conflict(look_again(tree, spot, at), std::string(kChanged));
-    if (const auto moved = spot.rename_over(temporary, spot.name); !moved) return failed(moved.error());
-    temporary.clear();
-    return applied();
-  }
-  if (!swapped) {
-    if (swapped.error().kind() == ErrorKind::kNotFound) return conflict(std::nullopt, std::string(kChanged));
-    return failed(swapped.error());
-  }
-  const std::string theirs = std::exchange(temporary, std::string());
-  const auto replaced = stat_of(spot, theirs);
-  if (!replaced || !replaced->same_content(found.stat)) {
-    restore(spot, theirs, *ours);
-    return conflict(look_again(tree, spot, at), std::string(kChanged));
-  }
-  sys::fault_point("tree.exchanged");
-  (void)spot.unlink(theirs);
-  return applied();
-}
-
 // Mode and owner of a new file: those of what it replaces, but for the executable bit; else the umask's, and as root
-// the parent's owner.
+// the parent's owner. The group of a directory that hands it on: the kernel gave the file the one of where it was made.
 Result<> dress(int fd, const Spot& spot, const Found& found, bool executable) {
   struct stat raw {};
   if (fstat(fd, &raw) != 0) return fail_errno(errno, "cannot stat the new file");
@@ -179,14 +69,15 @@ Result<> dress(int fd, const Spot& spot, const Found& found, bool executable) {
   // Executable for those who may read it.
   mode = executable ? mode | ((mode & 0444) >> 2) : mode & ~mode_t{0111};
   if (executable) mode |= 0100;
-  if (geteuid() == 0) {
-    uid_t uid = found.stat.uid;
-    gid_t gid = found.stat.gid;
-    if (!replaces) {
-      TRY_ASSIGN(const sys::FileStat parent, spot.parent.stat_self());
-      uid = parent.uid;
-      gid = parent.gid;
-    }
+  TRY_ASSIGN(const sys::FileStat parent, spot.parent.stat_self());
+  if (geteuid() != 0) {
+    // Not everybody who may write there is of that group.
+    const bool hands_on = (parent.mode & S_ISGID) != 0 && parent.gid != raw.st_gid;
+    if (hands_on && fchown(fd, static_cast<uid_t>(-1), parent.gid) != 0 && errno != EPERM)
+      return fail_errno(errno, "cannot set the new file's group");
+  } else {
+    const uid_t uid = replaces ? found.stat.uid : parent.uid;
+    const gid_t gid = replaces ? found.stat.gid : parent.gid;
     if ((uid != raw.st_uid || gid != raw.st_gid) && fchown(fd, uid, gid) != 0)
       return fail_errno(errno, "cannot set the new file's owner");
   }
@@ -196,10 +87,6 @@ Result<> dress(int fd, const Spot& spot, const Found& found, bool executable) {
 }
 
 }  // namespace
-
-std::string Tree::Impl::temporary_name() {
-  return std::string(path_rules::kTemporaryPrefix) + instance + "-" + std::to_string(++temporaries);
-}
 
 void Tree::Impl::record(const std::string& at, const std::optional<Entry>& entry) {
   mirror::record(state, at, entry);
@@ -212,14 +99,13 @@ struct FilePut::Impl {
   Entry entry;
   std::optional<Entry> expected;
   Spot spot;
-  std::string temporary;
+  std::optional<Temporary> temporary;
   sys::Fd fd;
   Blake2 hasher;
   std::uint64_t written = 0;
 
-  ~Impl() { discard(); }
   void discard() {
-    if (fd && !temporary.empty()) (void)spot.unlink(temporary);
+    temporary.reset();
     fd.reset();
   }
 };
@@ -243,7 +129,6 @@ Outcome FilePut::commit() {
   if (!impl_ || !impl_->fd) return failed("the file is finished already");
   Impl& put = *impl_;
   Tree::Impl& tree = *put.tree;
-  // From here on the temporary name is move_in()'s business; whatever is left under it goes at the end.
   Outcome outcome = [&]() -> Outcome {
     if (put.written != put.entry.size || put.hasher.finish() != put.entry.content)
       return failed("the content is not what was announced");
@@ -257,7 +142,7 @@ Outcome FilePut::commit() {
     if (fstat(put.fd.get(), &before) != 0) return failed(errno_error(errno, "cannot stat the new file"));
     const std::int64_t now = wall_clock_ns();
     sys::fault_point("tree.written");
-    if (Outcome moved = move_in(tree, put.spot, put.at, put.temporary, found); !moved.applied()) return moved;
+    if (Outcome moved = move_in(tree, put.spot, put.at, *put.temporary, found); !moved.applied()) return moved;
     if (tree.options.fsync) (void)fsync(put.spot.parent.fd());
     sys::fault_point("tree.placed");
     tree.record(put.at, put.entry);
@@ -285,11 +170,16 @@ Result<FilePut> Tree::begin_file(std::string_view path, const Entry& entry, cons
   put->entry = entry;
   put->expected = expected;
   TRY_ASSIGN(put->spot, impl_->root.make_spot(path));
-  put->temporary = impl_->temporary_name();
+  TRY_ASSIGN(put->temporary, impl_->staging.place(impl_->root, put->spot, Staging::Role::kNew));
   // What replaces a private file is private while it is written; what is new gets the umask's mode right away.
   const auto there = put->spot.stat();
   const mode_t mode = there && there->is_file() ? 0600 : 0666;
-  TRY_ASSIGN(put->fd, put->spot.create_file(put->temporary, mode));
+  auto created = put->temporary->at().create_file(mode);
+  if (!created) {
+    put->temporary->release();
+    return fail(std::move(created).error());
+  }
+  put->fd = std::move(*created);
   return FilePut(std::move(put));
 }
 
@@ -339,15 +229,15 @@ Outcome Tree::put_symlink(std::string_view path, const Entry& entry, const std::
   const std::string at(path);
   Found found;
   if (auto decided = check_expected(*impl_, *spot, at, expected, entry, found)) return *decided;
-  std::string temporary = impl_->temporary_name();
-  if (const auto made = spot->create_symlink(temporary, entry.target); !made) return failed(made.error());
-  sys::fault_point("tree.symlink");
-  Outcome outcome = move_in(*impl_, *spot, at, temporary, found);
-  if (!outcome.applied()) {
-    if (!temporary.empty()) (void)spot->unlink(temporary);
-    return outcome;
+  auto temporary = impl_->staging.place(impl_->root, *spot, Staging::Role::kNew);
+  if (!temporary) return failed(temporary.error());
+  if (const auto made = temporary->at().create_symlink(entry.target); !made) {
+    temporary->release();
+    return failed(made.error());
   }
-  impl_->record(at, entry);
+  sys::fault_point("tree.symlink");
+  Outcome outcome = move_in(*impl_, *spot, at, *temporary, found);
+  if (outcome.applied()) impl_->record(at, entry);
   return outcome;
 }
 

@@ -1,11 +1,12 @@
-// Inside of mirror/tree.h, shared by its two halves: tree_scan.cc (reading) and tree_apply.cc (changing). Not for
-// anybody else.
+// Inside of mirror/tree.h, shared by its halves: tree_scan.cc (reading), tree_apply.cc and tree_move.cc (changing).
+// Not for anybody else.
 #pragma once
 
 #include <set>
 #include <string>
 #include <vector>
 
+#include "mirror/staging.h"
 #include "mirror/tree.h"
 #include "mirror/tree_cache.h"
 #include "mirror/tree_ignore.h"
@@ -30,8 +31,8 @@ struct Tree::Impl {
   sys::FileStat root_stat;
   IgnoreRules rules;
   StatCache cache;
-  std::string instance;  // in the names of our temporary files
-  std::uint64_t temporaries = 0;
+  Staging staging;
+  bool swept = false;
   bool scanned = false;
   bool cache_dirty = false;
 
@@ -65,7 +66,6 @@ struct Tree::Impl {
   Found look(const sys::Directory::Spot& spot, const std::string& at);
 
   // ---- changing (tree_apply.cc) ----
-  std::string temporary_name();
   // After an apply: the state says so, and the parents are known.
   void record(const std::string& at, const std::optional<Entry>& entry);
 };

@@ -154,11 +154,11 @@ class Walk {
     if (full_ && !agreed && !ignored && found.stat.ctime_ns + kSlackNs >= started_ns_) late_.push_back(at);
   }
 
-  // A process that was killed left it. Only in a full scan: an incremental one may meet those of a colleague at work in
-  // this process.
+  // A process that was killed left it, where nothing outside of the tree would do. Only in a full scan: an incremental
+  // one may meet those of a colleague at work in this process.
   void remove_leftover(const sys::Directory::Spot& spot) {
-    if (!full_ || spot.name.find(tree_.instance) != std::string::npos) return;
-    (void)spot.unlink(spot.name);
+    if (!full_ || spot.name.find(tree_.staging.instance()) != std::string::npos) return;
+    (void)spot.unlink();
   }
 
   // What cannot be looked at now stays as it was: "cannot be read" must not become "was deleted" on the other side.
@@ -240,6 +240,7 @@ Result<State> Tree::scan() {
   Impl& tree = *impl_;
   const auto gone = [] { return fail(ErrorKind::kUnavailable, "the worktree's directory was moved or deleted"); };
   if (!tree.alive()) return gone();
+  if (!std::exchange(tree.swept, true)) tree.staging.sweep(tree.root);
   TRY_ASSIGN(const std::set<std::string> ignored, tree.rules.list());
   tree.ignored.clear();
   tree.remember_ignored(ignored);

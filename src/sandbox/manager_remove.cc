@@ -5,6 +5,7 @@
 #include "base/strings.h"
 #include "git/filters.h"
 #include "git/worktree.h"
+#include "mirror/staging.h"
 #include "sandbox/manager.h"
 #include "sys/file.h"
 
@@ -71,6 +72,7 @@ Result<> Manager::remove_parts(const Record& record, const RemoveRequest& reques
   } else {
     TRY(sys::remove_tree(record.worktree));
   }
+  (void)sys::remove_tree(mirror::staging_beside(record.worktree));  // mostly there is none
   TRY(records_.remove(record.id));
   if (auto client = machine_.running() ? machine_.incus() : fail(ErrorKind::kUnavailable, "")) sweep_histories(**client);
   audit_.write("removed", record, {{"forced", request.force}, {"branch_deleted", request.delete_branch}});

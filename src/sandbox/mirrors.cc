@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "mirror/staging.h"
 #include "sys/file.h"
 #include "sys/process.h"
 
@@ -225,8 +226,9 @@ class Mirrors::Mirror {
       control_.reset();
     }
     changed_.notify_all();
-    TRY_ASSIGN(const sys::Exit exit, worker.stop(std::chrono::seconds(5)));
-    return exit.status;
+    auto exit = worker.stop(std::chrono::seconds(5));
+    mirror::remove_staging_beside(plan_.settings.worktree);  // the worker may not change what is around the worktree
+    return exit.map([](const sys::Exit& how) { return how.status; });
   }
 
   void read_events(int fd) {

@@ -104,6 +104,13 @@ tl::unexpected<Error> refuse(int captured, std::string_view verb, std::string_vi
   }
 }
 
+// Of two opened directories: nothing can be in the way, but they may lie in two file systems.
+tl::unexpected<Error> refuse_move(int captured, std::string_view verb, std::string_view name) {
+  if (captured != EXDEV) return refuse(captured, verb, name);
+  return fail(ErrorKind::kUnavailable,
+              "cannot " + std::string(verb) + " " + shown(name) + ": it is in another file system");
+}
+
 Result<> check_plain(std::string_view path) {
   if (is_plain_relative(path)) return {};
   return fail(ErrorKind::kProtocol, "not a plain relative path: " + shown(path));
@@ -303,65 +310,80 @@ Result<std::string> Directory::Spot::read_link() const {
   return target;
 }
 
-Result<Fd> Directory::Spot::create_file(std::string_view new_name, mode_t mode) const {
-  TRY(check_component(new_name));
-  return open_beneath(parent.fd(), new_name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode, "create");
+Result<Directory::Spot> Directory::Spot::beside(std::string other_name) const {
+  TRY_ASSIGN(Directory again, parent.open_directory(""));
+  return Spot{std::move(again), std::move(other_name)};
 }
 
-Result<> Directory::Spot::create_symlink(std::string_view new_name, std::string_view target) const {
-  TRY(check_component(new_name));
-  if (symlinkat(std::string(target).c_str(), parent.fd(), std::string(new_name).c_str()) != 0)
-    return refuse(errno, "create the symlink", new_name);
+Result<Fd> Directory::Spot::create_file(mode_t mode) const {
+  TRY(check_component(name));
+  return open_beneath(parent.fd(), name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode, "create");
+}
+
+Result<> Directory::Spot::create_symlink(std::string_view target) const {
+  TRY(check_component(name));
+  if (symlinkat(std::string(target).c_str(), parent.fd(), name.c_str()) != 0)
+    return refuse(errno, "create the symlink", name);
   return {};
 }
 
 Result<> Directory::Spot::create_directory(mode_t mode) const {
+  TRY(check_component(name));
   if (mkdirat(parent.fd(), name.c_str(), mode) != 0) return refuse(errno, "make the directory", name);
   return {};
 }
 
-Result<> Directory::Spot::rename_new(std::string_view from, std::string_view to) const {
-  TRY(check_component(from));
-  TRY(check_component(to));
-  const std::string source(from), target(to);
-  if (renameat2(parent.fd(), source.c_str(), parent.fd(), target.c_str(), RENAME_NOREPLACE) == 0) return {};
-  if (errno != EINVAL) return refuse(errno, "rename to", to);
+Result<> Directory::Spot::rename_new(const Spot& to) const {
+  TRY(check_component(name));
+  TRY(check_component(to.name));
+  if (renameat2(parent.fd(), name.c_str(), to.parent.fd(), to.name.c_str(), RENAME_NOREPLACE) == 0) return {};
+  if (errno != EINVAL) return refuse_move(errno, "rename to", to.name);
   // A file system without RENAME_NOREPLACE (some network ones). A hard link refuses an existing name as well, for what
   // is not a directory.
-  if (linkat(parent.fd(), source.c_str(), parent.fd(), target.c_str(), 0) != 0) return refuse(errno, "link to", to);
-  return unlink(from);
+  if (linkat(parent.fd(), name.c_str(), to.parent.fd(), to.name.c_str(), 0) != 0)
+    return refuse_move(errno, "link to", to.name);
+  return unlink();
 }
 
-Result<> Directory::Spot::exchange(std::string_view one, std::string_view other) const {
-  TRY(check_component(one));
-  TRY(check_component(other));
-  if (renameat2(parent.fd(), std::string(one).c_str(), parent.fd(), std::string(other).c_str(), RENAME_EXCHANGE) == 0)
-    return {};
+Result<> Directory::Spot::exchange(const Spot& other) const {
+  TRY(check_component(name));
+  TRY(check_component(other.name));
+  if (renameat2(parent.fd(), name.c_str(), other.parent.fd(), other.name.c_str(), RENAME_EXCHANGE) == 0) return {};
   if (errno == EINVAL || errno == ENOSYS)
     return fail(ErrorKind::kUnavailable, "the file system cannot exchange two names");
-  return refuse(errno, "exchange", other);
+  return refuse_move(errno, "exchange", name);
 }
 
-Result<> Directory::Spot::rename_over(std::string_view from, std::string_view to) const {
-  TRY(check_component(from));
-  TRY(check_component(to));
-  if (renameat(parent.fd(), std::string(from).c_str(), parent.fd(), std::string(to).c_str()) != 0)
-    return refuse(errno, "rename to", to);
+Result<> Directory::Spot::rename_over(const Spot& to) const {
+  TRY(check_component(name));
+  TRY(check_component(to.name));
+  if (renameat(parent.fd(), name.c_str(), to.parent.fd(), to.name.c_str()) != 0)
+    return refuse_move(errno, "rename to", to.name);
   return {};
 }
 
-Result<> Directory::Spot::unlink(std::string_view what) const {
-  TRY(check_component(what));
-  if (unlinkat(parent.fd(), std::string(what).c_str(), 0) != 0) return refuse(errno, "remove", what);
+Result<> Directory::Spot::unlink() const {
+  TRY(check_component(name));
+  if (unlinkat(parent.fd(), name.c_str(), 0) != 0) return refuse(errno, "remove", name);
   return {};
 }
 
-Result<> Directory::Spot::remove_directory(std::string_view what) const {
-  TRY(check_component(what));
-  if (unlinkat(parent.fd(), std::string(what).c_str(), AT_REMOVEDIR) == 0) return {};
+Result<> Directory::Spot::remove_directory() const {
+  TRY(check_component(name));
+  if (unlinkat(parent.fd(), name.c_str(), AT_REMOVEDIR) == 0) return {};
   if (errno == ENOTEMPTY || errno == EEXIST)
-    return fail(ErrorKind::kExists, "the directory " + shown(what) + " is not empty");
-  return refuse(errno, "remove the directory", what);
+    return fail(ErrorKind::kExists, "the directory " + shown(name) + " is not empty");
+  return refuse(errno, "remove the directory", name);
+}
+
+bool can_move_between(const Directory& one, const Directory& other) {
+  // btrfs' subvolumes are file systems of their own under one mount.
+  const auto here = one.stat_self();
+  const auto there = other.stat_self();
+  if (!here || !there || here->dev != there->dev) return false;
+  // renameat2(2) compares the mounts first (a bind mount is another one), and then refuses "." before it looks for either
+  // name (do_renameat2() in fs/namei.c): EXDEV or EEXIST, and nothing was touched.
+  return renameat2(one.fd(), "none", other.fd(), ".", RENAME_NOREPLACE) != 0 && (errno == EEXIST || errno == EBUSY);
 }
 
 }  // namespace locki::sys

@@ -87,26 +87,35 @@ class Directory {
   Fd fd_;
 };
 
-// `name` is a single component in `parent`. All calls are one system call each.
+// `name` is a single component in `parent`. All calls are one system call each. What moves goes to another place, in the
+// same directory or in any other one of the same file system: whoever has both opened them without following anything.
 struct Directory::Spot {
   Directory parent;
   std::string name;
+
+  // Another name in the same directory.
+  Result<Spot> beside(std::string other_name) const;
 
   Result<FileStat> stat() const;
   Result<OpenedFile> open_file() const;  // as Directory::open_file
   Result<std::string> read_link() const;
   // A new regular file, for writing (and reading); kExists when the name is taken.
-  Result<Fd> create_file(std::string_view new_name, mode_t mode) const;
-  Result<> create_symlink(std::string_view new_name, std::string_view target) const;
-  Result<> create_directory(mode_t mode) const;  // at `name`
-  // Within the parent. kExists when `to` is taken.
-  Result<> rename_new(std::string_view from, std::string_view to) const;
-  // Both must exist; afterwards each has the other's name. kUnavailable where the file system cannot.
-  Result<> exchange(std::string_view one, std::string_view other) const;
-  Result<> rename_over(std::string_view from, std::string_view to) const;
-  Result<> unlink(std::string_view what) const;            // not a directory
-  Result<> remove_directory(std::string_view what) const;  // kExists when it is not empty
+  Result<Fd> create_file(mode_t mode) const;
+  Result<> create_symlink(std::string_view target) const;
+  Result<> create_directory(mode_t mode) const;
+  // kExists when `to` is taken. As the others that move: kUnavailable when it is in another file system.
+  Result<> rename_new(const Spot& to) const;
+  // Both must exist; afterwards each has the other's name. kUnavailable where the file system cannot. A watcher sees this
+  // name go and come, but the other one's come and go.
+  Result<> exchange(const Spot& other) const;
+  Result<> rename_over(const Spot& to) const;
+  Result<> unlink() const;            // not a directory
+  Result<> remove_directory() const;  // kExists when it is not empty
 };
+
+// Whether what lies in one directory can be moved into the other one by its name, as far as can be told without a trace in
+// either: they are in one file system, under one mount.
+bool can_move_between(const Directory& one, const Directory& other);
 
 // Relative, bounded, no empty, "." or ".." component, no NUL. What the file names may look like beyond that is the
 // mirror's business.

@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "mirror/staging.h"
 #include "support/mirror_pair.h"
 
 namespace locki::mirror::test {
@@ -175,6 +176,39 @@ TEST_F(Disks, TheHostsBecomesReadOnly) {
   expect_agreement();
   EXPECT_EQ(read(pair_.host() / "README"), "the agent's\n");
   EXPECT_EQ(pair_.stop().status, 0);
+}
+
+// Neither the worker's state nor the repository is in the worktree's file system: what is half done lies beside the worktree, where the worker, once it is confined,
+// can make nothing.
+TEST_F(Disks, TheWorktreeIsAloneOnItsOwn) {
+  SmallDisk repository(pair_.path("repo"), "64m"), state(pair_.path("state"), "64m");
+  const fs::path staging = staging_beside(pair_.host());
+  pair_.start();
+  ASSERT_TRUE(pair_.sync());
+  write(pair_.inside() / "README", "the agent's\n");
+  ASSERT_TRUE(pair_.sync());
+  expect_same();
+  EXPECT_TRUE(fs::exists(staging) && fs::is_empty(staging));
+  EXPECT_TRUE(!fs::exists(pair_.path("state/staging")) || fs::is_empty(pair_.path("state/staging")));
+  pair_.kill_worker();
+  // Killed while what was there lies in it: the next one keeps that, on another file system.
+  write(pair_.inside() / "README", "the agent's second\n");
+  pair_.fault = "tree.exchanged";
+  pair_.start();
+  EXPECT_FALSE(pair_.sync());
+  pair_.kill_worker();
+  EXPECT_FALSE(fs::is_empty(staging));
+  pair_.fault.clear();
+  pair_.start();
+  ASSERT_TRUE(pair_.sync());
+  expect_same();
+  EXPECT_TRUE(fs::is_empty(staging));
+  ASSERT_TRUE(fs::exists(pair_.path("state/saved")));
+  for (const auto& item : fs::directory_iterator(pair_.path("state/saved"))) EXPECT_EQ(read(item.path()), "the agent's\n");
+  EXPECT_EQ(pair_.stop().status, 0);
+  // As the daemon does.
+  remove_staging_beside(pair_.host());
+  EXPECT_FALSE(fs::exists(staging));
 }
 
 }  // namespace

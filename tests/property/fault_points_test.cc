@@ -120,6 +120,8 @@ class Killed : public ::testing::TestWithParam<Point> {
     inside.erase(".envrc");  // held
     EXPECT_EQ(listing(pair_.host()), inside);
     for (const auto& [name, what] : inside) EXPECT_EQ(name.find(".locki-tmp"), std::string::npos) << name;
+    for (const auto& staging : {pair_.path("state/staging"), pair_.inside() / ".git/locki-staging", pair_.path(".worktree.locki-staging"), pair_.path(".inside.locki-staging")})
+      EXPECT_TRUE(!fs::exists(staging) || fs::is_empty(staging)) << staging;
     EXPECT_EQ(host({"fsck", "--strict", "--no-dangling", "--no-progress"}), "");
     EXPECT_EQ(pair_.git(pair_.inside(), {"fsck", "--strict", "--no-dangling", "--no-progress"}), "");
     EXPECT_EQ(pair_.git(pair_.inside(), {"rev-parse", "topic"}), host({"rev-parse", "topic"}));

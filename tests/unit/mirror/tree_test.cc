@@ -76,11 +76,6 @@ class TreeTest : public testing::Test {
         },
         expected);
   }
-  bool has_leftovers() {
-    for (const auto& item : fs::recursive_directory_iterator(root()))
-      if (item.path().filename().native().starts_with(path_rules::kTemporaryPrefix)) return true;
-    return false;
-  }
 
   std::optional<sys::TemporaryDirectory> temporary_;
   TreeOptions options_;
@@ -327,7 +322,24 @@ TEST_F(TreeTest, ScansTwentyThousandFiles) {
 
 // ---- applying ----
 
-TEST_F(TreeTest, PutsFilesUnderPreconditions) {
+// With unfinished files in a directory of their own, and beside their targets.
+class Applying : public TreeTest, public testing::WithParamInterface<bool> {
+ protected:
+  void SetUp() override {
+    TreeTest::SetUp();
+    if (GetParam()) options_.staging = {staging()};
+  }
+  fs::path staging() const { return temporary_->path() / "staging"; }
+  bool has_leftovers() {
+    if (fs::exists(staging()) && !fs::is_empty(staging())) return true;
+    for (const auto& item : fs::recursive_directory_iterator(root()))
+      if (item.path().filename().native().starts_with(path_rules::kTemporaryPrefix)) return true;
+    return false;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Ways, Applying, testing::Bool(), [](const auto& one) { return one.param ? "Aside" : "Beside"; });
+
+TEST_P(Applying, PutsFilesUnderPreconditions) {
   auto tree = open();
   ASSERT_TRUE(tree.scan());
   EXPECT_TRUE(put(tree, "new/deep/file", "one", std::nullopt).applied());
@@ -347,7 +359,7 @@ TEST_F(TreeTest, PutsFilesUnderPreconditions) {
   EXPECT_FALSE(has_leftovers());
 }
 
-TEST_F(TreeTest, VerifiesContent) {
+TEST_P(Applying, VerifiesContent) {
   auto tree = open();
   Entry announced = file("hello");
   bool given = false;
@@ -368,7 +380,7 @@ TEST_F(TreeTest, VerifiesContent) {
   EXPECT_TRUE(fs::is_empty(root()));
 }
 
-TEST_F(TreeTest, OwnWritesAreNotChanges) {
+TEST_P(Applying, OwnWritesAreNotChanges) {
   auto tree = open();
   ASSERT_TRUE(tree.scan());
   ASSERT_TRUE(put(tree, "d/f", "text", std::nullopt).applied());
@@ -380,7 +392,7 @@ TEST_F(TreeTest, OwnWritesAreNotChanges) {
   EXPECT_EQ(tree.state(), *tree.scan());
 }
 
-TEST_F(TreeTest, ChangesKinds) {
+TEST_P(Applying, ChangesKinds) {
   auto tree = open();
   ASSERT_TRUE(tree.put_directory("x", std::nullopt).applied());
   ASSERT_TRUE(put(tree, "x", "now a file", Entry::directory()).applied());
@@ -396,7 +408,7 @@ TEST_F(TreeTest, ChangesKinds) {
   EXPECT_TRUE(fs::is_empty(root()));
 }
 
-TEST_F(TreeTest, RefusesHostileNamesAndTargets) {
+TEST_P(Applying, RefusesHostileNamesAndTargets) {
   auto tree = open();
   for (const char* path :
        {"../x", "/x", "a/../../x", ".git/config", "a/.GIT/config", "git~1/x", ".locki-tmp-x", "a//b", "x\ny", ""}) {
@@ -410,7 +422,7 @@ TEST_F(TreeTest, RefusesHostileNamesAndTargets) {
   EXPECT_FALSE(fs::exists(temporary_->path() / "x"));
 }
 
-TEST_F(TreeTest, KeepsOutOfInnerRepositories) {
+TEST_P(Applying, KeepsOutOfInnerRepositories) {
   write("sub/.git", "gitdir: elsewhere");
   auto tree = open();
   EXPECT_FALSE(put(tree, "sub/deep/file", "x", std::nullopt).applied());
@@ -418,7 +430,7 @@ TEST_F(TreeTest, KeepsOutOfInnerRepositories) {
 }
 
 // A directory keeps being replaced by a symlink to the outside while files are put beneath it.
-TEST_F(TreeTest, IsNotLedOutsideByARace) {
+TEST_P(Applying, IsNotLedOutsideByARace) {
   const fs::path outside = temporary_->path() / "outside";
   fs::create_directories(outside);
   fs::create_directories(root() / "d");
@@ -426,8 +438,9 @@ TEST_F(TreeTest, IsNotLedOutsideByARace) {
   auto tree = open();
   std::atomic<bool> stop{false};
   std::thread racer([&] {
-    auto spot = *sys::Directory::open(root())->spot("d");
-    while (!stop) (void)spot.exchange("d", "evil");
+    const auto top = *sys::Directory::open(root());
+    const auto spot = *top.spot("d"), evil = *top.spot("evil");
+    while (!stop) (void)spot.exchange(evil);
   });
   int wrote = 0;
   for (int i = 0; i < 1500; ++i) {
@@ -443,7 +456,7 @@ TEST_F(TreeTest, IsNotLedOutsideByARace) {
 
 // A human saves (beside and rename, each version once) while the mirror puts: no version of the human's may vanish
 // unseen.
-TEST_F(TreeTest, NeverOverwritesWhatItHasNotSeen) {
+TEST_P(Applying, NeverOverwritesWhatItHasNotSeen) {
   write("f", "start");
   auto tree = open();
   std::atomic<bool> stop{false};
@@ -478,7 +491,7 @@ TEST_F(TreeTest, NeverOverwritesWhatItHasNotSeen) {
   EXPECT_FALSE(has_leftovers());
 }
 
-TEST_F(TreeTest, KeepsTheModeOfWhatItReplaces) {
+TEST_P(Applying, KeepsTheModeOfWhatItReplaces) {
   write("private", "x");
   fs::permissions(root() / "private", fs::perms(0600));
   auto tree = open();
@@ -489,7 +502,7 @@ TEST_F(TreeTest, KeepsTheModeOfWhatItReplaces) {
 }
 
 // Killed at random moments while it carries: each file is as before or as wanted, and a new start brings it to the end.
-TEST_F(TreeTest, SurvivesBeingKilled) {
+TEST_P(Applying, SurvivesBeingKilled) {
   constexpr int kFiles = 40;
   const auto content = [](int file_number, int version) {
     return std::string(20'000, static_cast<char>('a' + version)) + std::to_string(file_number);
@@ -530,7 +543,7 @@ TEST_F(TreeTest, SurvivesBeingKilled) {
   EXPECT_GT(cut_short, 0);
 }
 
-TEST_F(TreeTest, FailsCleanlyWhenTheDiskIsFull) {
+TEST_P(Applying, FailsCleanlyWhenTheDiskIsFull) {
   write("f", "old");
   const pid_t child = fork();
   ASSERT_GE(child, 0);

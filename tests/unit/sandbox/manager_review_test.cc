@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "mirror/staging.h"
 #include "sandbox/manager.h"
 #include "unit/git/repo.h"
 
@@ -123,9 +124,13 @@ TEST_F(ManagerReview, RemoveMergedTakesWhatIsMergedAndNothingElse) {
   for (const char* name : {"merged", "open", "dirty", "users-own"}) commit(name, std::string(name) + ".txt", "x\n");
   for (const char* name : {"merged", "dirty", "users-own"}) repo_.git({"merge", "-q", "--no-edit", name});
   ASSERT_TRUE(sys::write_file(worktree("dirty") / "unfinished", "x\n"));
+  // What a killed mirror left beside the worktree.
+  const fs::path unfinished = mirror::staging_beside(worktree("merged"));
+  ASSERT_TRUE(sys::make_directories(unfinished, 0700) && sys::write_file(unfinished / "new-1", "x"));
   V removed = remove_merged();
   std::sort(removed.begin(), removed.end());
   EXPECT_EQ(removed, (V{"merged", "users-own"}));
+  EXPECT_FALSE(fs::exists(unfinished));
   EXPECT_FALSE(has_branch("merged"));
   EXPECT_TRUE(has_branch("users-own")) << "it was there before locki";
   for (const char* name : {"open", "new", "dirty"}) EXPECT_TRUE(has_branch(name) && fs::exists(worktree(name))) << name;

@@ -91,16 +91,45 @@ TEST_P(Beneath, NeverBlocksOnAFifoAndOpensRegularFilesOnly) {
 }
 
 TEST_P(Beneath, RenamesAndRemovesWithoutReplacing) {
-  auto spot = directory_.spot("a/file");
-  ASSERT_TRUE(spot);
-  ASSERT_TRUE(spot->create_file("new", 0600));
-  EXPECT_EQ(spot->create_file("new", 0600).error().kind(), ErrorKind::kExists);
-  EXPECT_EQ(spot->rename_new("new", "file").error().kind(), ErrorKind::kExists);
-  EXPECT_TRUE(spot->exchange("new", "file"));
+  auto file = directory_.spot("a/file");
+  ASSERT_TRUE(file);
+  const auto fresh = *file->beside("new");
+  ASSERT_TRUE(fresh.create_file(0600));
+  EXPECT_EQ(fresh.create_file(0600).error().kind(), ErrorKind::kExists);
+  EXPECT_EQ(fresh.rename_new(*file).error().kind(), ErrorKind::kExists);
+  EXPECT_TRUE(fresh.exchange(*file));
   EXPECT_EQ(*read_file(root() / "a/new"), "inside");
-  EXPECT_EQ(spot->remove_directory("..").error().kind(), ErrorKind::kProtocol);
-  auto a = directory_.spot("a");
-  EXPECT_EQ(a->remove_directory("a").error().kind(), ErrorKind::kExists);
+  EXPECT_EQ(file->beside("..")->remove_directory().error().kind(), ErrorKind::kProtocol);
+  EXPECT_EQ(directory_.spot("a")->remove_directory().error().kind(), ErrorKind::kExists);
+}
+
+TEST_P(Beneath, MovesBetweenDirectories) {
+  fs::create_directories(root() / "b");
+  const auto file = *directory_.spot("a/file");
+  const auto there = *directory_.spot("b/there");
+  ASSERT_TRUE(file.rename_new(there));
+  EXPECT_EQ(*read_file(root() / "b/there"), "inside");
+  std::ofstream(root() / "a/file") << "second";
+  EXPECT_EQ(file.rename_new(there).error().kind(), ErrorKind::kExists);
+  ASSERT_TRUE(file.exchange(there));
+  EXPECT_EQ(*read_file(root() / "b/there"), "second");
+  ASSERT_TRUE(file.rename_over(there));
+  EXPECT_EQ(*read_file(root() / "b/there"), "inside");
+  EXPECT_EQ(file.exchange(there).error().kind(), ErrorKind::kNotFound);
+}
+
+TEST_P(Beneath, KnowsWhereNothingCanBeMoved) {
+  fs::create_directories(root() / "b");
+  EXPECT_TRUE(can_move_between(*directory_.open_directory("a"), *directory_.open_directory("b")));
+  EXPECT_TRUE(can_move_between(directory_, directory_));
+  EXPECT_EQ(std::distance(fs::directory_iterator(root() / "a"), fs::directory_iterator()), 2);
+  EXPECT_TRUE(fs::is_empty(root() / "b"));
+  auto memory = TemporaryDirectory::make("/dev/shm", "locki-beneath");
+  if (!memory) GTEST_SKIP() << "no /dev/shm to write to";
+  const auto elsewhere = *Directory::open(memory->path());
+  if (elsewhere.stat_self()->dev == directory_.stat_self()->dev) GTEST_SKIP() << "/dev/shm is the file system of /tmp";
+  EXPECT_FALSE(can_move_between(elsewhere, directory_));
+  EXPECT_EQ(directory_.spot("a/file")->rename_new(*elsewhere.spot("x")).error().kind(), ErrorKind::kUnavailable);
 }
 
 // A directory and a symlink to the outside trade places all the time.
@@ -110,8 +139,8 @@ TEST_P(Beneath, IsNotLedOutsideByARace) {
   std::ofstream(root() / "d/file") << "inside";
   std::atomic<bool> stop{false};
   std::thread racer([&] {
-    auto spot = *directory_.spot("d");
-    while (!stop) (void)spot.exchange("d", "evil");
+    const auto spot = *directory_.spot("d"), evil = *directory_.spot("evil");
+    while (!stop) (void)spot.exchange(evil);
   });
   int opened = 0;
   for (int i = 0; i < 3000; ++i) {
@@ -119,8 +148,8 @@ TEST_P(Beneath, IsNotLedOutsideByARace) {
       ++opened;
       ASSERT_EQ(*read_all(file->fd.get(), 100), "inside");
     }
-    if (auto spot = directory_.make_spot("d/made/here")) {
-      if (auto fd = spot->create_file("here" + std::to_string(i), 0600)) ++opened;
+    if (auto spot = directory_.make_spot("d/made/here" + std::to_string(i))) {
+      if (auto fd = spot->create_file(0600)) ++opened;
     }
   }
   stop = true;
