@@ -88,18 +88,18 @@ class Judge {
     suspect(doubts_.sandbox, s, Side::kSandbox, sandbox);
     if (open) return;
 
-    const bool host_fell = doubts_.host && h.known() && h.index < agreed;
-    const bool sandbox_fell = doubts_.sandbox && s.known() && s.index < agreed;
+    // Behind what was agreed, or behind what the other side has of it: what was noted as agreed may lag behind both.
+    const auto fell = [&](bool doubted, const Standing& mine, const Standing& other) {
+      return doubted && mine.known() && (mine.index < agreed || (other.known() && agreed < mine.index && mine.index < other.index));
+    };
+    const bool host_fell = fell(doubts_.host, h, s), sandbox_fell = fell(doubts_.sandbox, s, h);
     Fallen fallen{.path = path, .host = host_fell, .sandbox = sandbox_fell};
     fallen.torn = (host_fell && h.torn) || (sandbox_fell && s.torn);
     const bool both = doubts_.host && doubts_.sandbox;
     if (h.known() && s.known()) fallen.restore = newer_than(versions, std::max(h.index, s.index), !both);
     if (both && h.known() && s.known()) {
-      // Without it the newer of the two stands: the base is the older one. What was noted as agreed may lag behind both.
-      const bool differ = h.index != s.index && std::min(h.index, s.index) != agreed;
-      if (fallen.restore.empty() && !differ && !host_fell && !sandbox_fell) return;
-      fallen.host |= h.index < s.index;
-      fallen.sandbox |= s.index < h.index;
+      if (fallen.restore.empty() && !host_fell && !sandbox_fell) return;
+      // Without it the newer of the two stands: the base is the older one.
       fallen.base = h.index >= s.index ? sandbox : host;
     } else if (host_fell || sandbox_fell || !fallen.restore.empty()) {
       fallen.base = sandbox_fell || !host_fell ? sandbox : host;
@@ -141,6 +141,11 @@ Recovery judge(const Trail& trail, const State& base, const State& host, const S
 State rebased(const State& base, const std::vector<Fallen>& fallen) {
   State out = base;
   for (const Fallen& one : fallen) apply(out, {one.path, one.base});
+  // Who shows a file shows the directories above it; that they were agreed may not have been noted.
+  for (const Fallen& one : fallen) {
+    if (!one.base) continue;
+    for (std::string_view up = parent_of(one.path); !up.empty(); up = parent_of(up)) out.emplace(up, Entry::directory());
+  }
   // What lies beneath something that is no directory (any more) was agreed by nobody.
   std::erase_if(out, [&](const auto& item) {
     for (std::string_view up = parent_of(item.first); !up.empty(); up = parent_of(up)) {

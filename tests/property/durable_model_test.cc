@@ -71,6 +71,8 @@ class Model {
     for (const auto& [path, entry] : untouched_) {
       // A file that was agreed to be gone and that both disks have again is nobody's loss.
       if (!entry && lost_on_both_) continue;
+      // Nor is a directory that something has come to again.
+      if (!entry && at(host_.now, path) == Entry::directory()) continue;
       if (at(host_.now, path) != entry) throw std::logic_error("what was agreed at " + path + " is not there: " + said_);
     }
   }
@@ -103,14 +105,20 @@ class Model {
     disk.change(path, entry);
   }
 
+  void intend(const std::string& path, const Maybe& entry) {
+    book_.trail.intend(path, at(book_.base, path), entry);
+    if (entry) noted_.insert({path, entry->content});
+  }
+
   void agreed(const std::string& path, const Maybe& entry) {
+    if (entry) noted_.insert({path, entry->content});
     book_.agree(path, entry);
     books_.push_back(book_);
     if (entry) history_.insert({path, entry->content});
     if (entry && entry->kind == EntryKind::kDirectory) return;
     const auto [known, first] = untouched_.emplace(path, entry);
     const bool deletion_came_back = !known->second && lost_on_both_;
-    if (!first && known->second != entry && !deletion_came_back) throw std::logic_error("undone without anybody's doing: " + path + said_);
+    if (!first && known->second != entry && !deletion_came_back) throw std::logic_error("undone without anybody's doing: " + path + (entry ? " has come back" : " has gone") + said_);
     known->second = entry;
   }
 
@@ -118,7 +126,7 @@ class Model {
   void round(std::size_t most) {
     const Plan plan = reconcile(book_.base, host_.now, sandbox_.now);
     for (const Action& action : plan.actions)
-      if (action.kind != Action::Kind::kAdopt) book_.trail.intend(action.path, at(book_.base, action.path), wanted(action));
+      if (action.kind != Action::Kind::kAdopt) intend(action.path, wanted(action));
     for (const Action& action : plan.actions)
       if (action.kind == Action::Kind::kAdopt) agreed(action.path, action.to);
     books_ = {book_};  // it is on disk before anything is done
@@ -162,12 +170,16 @@ class Model {
       }
     }
     for (auto& [path, entry] : shown) {
-      if (entry.kind != EntryKind::kFile || pick(6) != 0 || at(had.front(), path) == entry) continue;
+      if (entry.kind != EntryKind::kFile || entry.size <= kTornSize || pick(6) != 0 || at(had.front(), path) == entry) continue;
+      if (!noted_.contains({path, entry.content})) touch(path);
       // Not written down whole: empty, or shorter.
       entry = pick(2) == 0 ? Entry::file(0, hash_of("")) : Entry::file(kTornSize, hash_of("torn"));
     }
     disk.now = shown;
     disk.since = {shown};
+    // A version that came and went before the other side heard of it is work like any other.
+    for (const auto& [path, entry] : shown)
+      if (entry.kind == EntryKind::kFile && entry.size > kTornSize && !noted_.contains({path, entry.content})) touch(path);
   }
 
   void crash() {
@@ -178,7 +190,8 @@ class Model {
       throw_back(host_, pick(2) == 0);
       book_ = books_[pick(books_.size())];
     }
-    lost_on_both_ |= doubts.host && doubts.sandbox;
+    crashed_.host |= doubts.host, crashed_.sandbox |= doubts.sandbox;
+    lost_on_both_ |= crashed_.host && crashed_.sandbox;  // also one after the other
     said_ += doubts.host ? (doubts.sandbox ? " BOTH" : " HOST") : " SANDBOX";
     // Somebody works before the mirror is back.
     if (pick(3) == 0) edit(host_);
@@ -229,8 +242,9 @@ class Model {
   Disk host_, sandbox_;
   Book book_;
   std::vector<Book> books_{Book()};  // what the journal may show after a crash of the host
-  std::set<std::pair<std::string, Hash>> history_;
+  std::set<std::pair<std::string, Hash>> history_, noted_;
   std::map<std::string, Maybe> untouched_;  // as agreed, and nobody has changed it since
+  Doubts crashed_;
   bool lost_on_both_ = false;
   int number_ = 0;
   std::string said_;
@@ -250,7 +264,7 @@ TEST(DurableModel, WithoutThatKnowledgeItIsLost) {
 
 TEST(DurableModel, WhatWasAgreedSurvives) {
   const char* more = std::getenv("LOCKI_SEEDS");
-  const unsigned runs = 5000 + (more != nullptr ? static_cast<unsigned>(parse_u64(more).value_or(0)) : 0);
+  const unsigned runs = 20000 + (more != nullptr ? static_cast<unsigned>(parse_u64(more).value_or(0)) : 0);
   for (unsigned seed = 1; seed <= runs; ++seed) {
     try {
       Model(seed).run();
