@@ -119,6 +119,8 @@ struct Session::Impl {
   Result<> record_history(bool everything);
   Result<> finish();
   bool quiet() const;
+  bool files_quiet() const;
+  bool carried(const std::vector<std::string>& paths) const;
   bool calm() const;
 
   // ---- session_round.cc ----
