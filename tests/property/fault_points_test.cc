@@ -193,8 +193,7 @@ TEST_P(Killed, TheNextOneGoesOn) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Points, Killed, ::testing::ValuesIn(kPoints), [](const auto& one) {
-  constexpr const char* kWorks[] = {"", "_both", "_clash", "", "", ""};
-  std::string name = std::string(one.param.far ? "endpoint_" : "worker_") + one.param.name + kWorks[static_cast<int>(one.param.work)];
+  std::string name = std::string(one.param.far ? "endpoint_" : "worker_") + one.param.name + (one.param.work == Work::kBothCommit ? "_both" : "");
   std::replace(name.begin(), name.end(), '.', '_');
   return name;
 });
