@@ -254,7 +254,8 @@ Result<> GitLink::done(const wire::Done& done) {
       trouble_.waits(sent_tip_, "inside, " + words);
       return {};
     case wire::DoneStatus::kClash:
-      if (!replacing_) return clash(done), Result<>{};
+      // Where it has nothing of its own, nothing can clash.
+      if (!replacing_ && far_ != context_.base->tip()) return clash(done), Result<>{};
       [[fallthrough]];
     case wire::DoneStatus::kFailed:
       trouble_.fails(sent_tip_, "the sandbox could not take commit " + sent_tip_ + ": " + words);
