@@ -22,6 +22,7 @@ void BranchTrouble::happened(const std::string& why, Clock::time_point now) {
   if (none()) since_ = now, tries_ = 0;
   ++tries_;
   tried_ = now;
+  outcome_of_ = begun_;
   why_ = printable(why, kMaxWhy);
 }
 
@@ -59,7 +60,7 @@ void BranchTrouble::hurry() {
 }
 
 bool BranchTrouble::lasts(Clock::time_point asked, Clock::time_point now) const {
-  if (none() || begun_ < asked) return false;
+  if (none() || outcome_of_ < asked) return false;
   return failed_ ? tries_ > 1 : now >= since_ + kLasting;
 }
 

@@ -28,7 +28,7 @@ class BranchTrouble {
   bool may_try(Clock::time_point now = Clock::now()) const { return now >= retry_at_; }
   bool none() const { return why_.empty(); }
   const std::string& why() const { return why_; }
-  // Who asked at `asked` need not wait for its end: it has been tried since, and more than once.
+  // Who asked at `asked` need not wait for its end: an attempt that began since has come to this, and not the first.
   bool lasts(Clock::time_point asked, Clock::time_point now = Clock::now()) const;
 
  private:
@@ -38,7 +38,7 @@ class BranchTrouble {
   std::string why_;  // printable; "": all is well
   bool failed_ = false, told_ = false;
   int tries_ = 0;
-  Clock::time_point since_{}, begun_{}, tried_{}, retry_at_{};
+  Clock::time_point since_{}, begun_{}, outcome_of_{}, tried_{}, retry_at_{};
   std::chrono::milliseconds pause_{0};
 };
 

@@ -327,7 +327,6 @@ Result<> Session::Impl::answer_syncs() {
   for (SyncRequest& sync : syncs) {
     if (sync.barrier != 0) continue;
     TRY(git->look(true));
-    git->hurry();
     sync.barrier = ++last_id;
     door.expect_barrier(sync.barrier);
     stream.send(wire::Barrier{sync.barrier});
@@ -342,7 +341,7 @@ Result<> Session::Impl::answer_syncs() {
     return std::all_of(blocked.begin(), blocked.end(), [&](const auto& item) { return item.second.tried_at >= sync.asked; });
   };
   const auto answerable = [&](const SyncRequest& sync) {
-    return sync.barrier_done && (git->settled() || git->stuck_since(sync.asked)) && ((!unsettled && tried(sync)) || now >= sync.asked + kSettles);
+    return sync.barrier_done && (git->settled() || git->stuck_since(sync.heard)) && ((!unsettled && tried(sync)) || now >= sync.asked + kSettles);
   };
   if (std::none_of(syncs.begin(), syncs.end(), answerable)) return {};
   // Who is told that both sides agree may count on it: this very state is in the history, to merge from and to go back to.
@@ -384,7 +383,11 @@ Result<> Session::Impl::handle(wire::Message& message, std::size_t size) {
     return {};
   }
   if (const auto* m = std::get_if<wire::BarrierDone>(&message)) {
-    for (SyncRequest& sync : syncs) sync.barrier_done |= sync.barrier == m->id;
+    for (SyncRequest& sync : syncs) {
+      if (sync.barrier == m->id) sync.barrier_done = true, sync.heard = Clock::now();
+    }
+    // Where both branches are is known now.
+    git->hurry();
     return {};
   }
   if (const auto* m = std::get_if<wire::Problem>(&message)) tell({"problem", "", "", "inside: " + m->text});

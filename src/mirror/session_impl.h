@@ -82,7 +82,7 @@ struct Session::Impl {
     std::int64_t id = 0;
     wire::Id barrier = 0;
     bool barrier_done = false;
-    Time asked{};
+    Time asked{}, heard{};  // heard: of all that was there then
   };
 
   Impl(SessionOptions o, sys::FileLock l, Stream s, sys::Fd c, BaseStore b, History h, HeldStore r, sys::TreeWatcher w,

@@ -35,6 +35,10 @@ TEST_F(Trouble, WhoWaitsIsToldOnceItLasts) {
   EXPECT_FALSE(trouble_.lasts(begin, begin + seconds(9)));
   EXPECT_TRUE(trouble_.lasts(begin, begin + seconds(10)));
   EXPECT_FALSE(trouble_.lasts(now_, now_ + seconds(10))) << "it was not tried since";
+  trouble_.attempt(now_);
+  EXPECT_FALSE(trouble_.lasts(now_, now_ + seconds(10))) << "what comes of it is not known yet";
+  trouble_.waits("c", "a lock", now_);
+  EXPECT_TRUE(trouble_.lasts(now_, now_ + seconds(1)));
   trouble_.over();
   EXPECT_EQ(told(), "unstuck ;");
   EXPECT_TRUE(trouble_.may_try(now_));
