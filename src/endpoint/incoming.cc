@@ -1,12 +1,21 @@
 #include "endpoint/incoming.h"
 
 #include "base/strings.h"
+#include "endpoint/replay.h"
 #include "sys/fault.h"
 
 namespace locki::endpoint {
 namespace {
 
 constexpr std::size_t kMaxMessage = 1000;
+constexpr int kTries = 20;  // while the agent commits on
+
+// How an error of a pack's answers it.
+wire::DoneStatus status_of(const Error& error, const wire::GitPack& request) {
+  if (error.kind() == ErrorKind::kUnavailable) return wire::DoneStatus::kWaiting;
+  if (error.kind() != ErrorKind::kConflict) return wire::DoneStatus::kFailed;
+  return request.agreed_oid.empty() ? wire::DoneStatus::kConflict : wire::DoneStatus::kClash;
+}
 
 }  // namespace
 
@@ -59,7 +68,7 @@ bool Incoming::begin(const Repository& repository, const wire::GitPack& request)
   auto start = [&]() -> Result<PackProcess> {
     TRY(repository.make());
     TRY_ASSIGN(const HeadInfo now, repository.head());
-    if (now.oid != request.old_oid && now.oid != request.new_oid)
+    if (request.agreed_oid.empty() && now.oid != request.old_oid && now.oid != request.new_oid)
       return fail(ErrorKind::kConflict, "the branch moved meanwhile");
     return repository.start_unpack();
   };
@@ -71,7 +80,7 @@ bool Incoming::begin(const Repository& repository, const wire::GitPack& request)
 }
 
 std::optional<wire::Done> Incoming::take(mirror::Tree& tree, Repository& repository, const wire::Data& data,
-                                         bool& moved) {
+                                         bool& pack_ended) {
   const auto found = transfers_.find(data.id);
   if (found == transfers_.end()) return std::nullopt;
   Transfer& transfer = found->second;
@@ -91,35 +100,70 @@ std::optional<wire::Done> Incoming::take(mirror::Tree& tree, Repository& reposit
     done = failed_done(data.id, *error);
   } else if (auto* file = std::get_if<File>(&transfer)) {
     done = to_done(data.id, tree, file->path, file->put.commit());
-  } else if (const auto finished = finish_pack(tree, repository, std::get<Pack>(transfer)); !finished) {
-    done = failed_done(data.id, finished.error());
   } else {
-    moved = true;
+    auto& pack = std::get<Pack>(transfer);
+    const auto replayed = finish_pack(tree, repository, pack);
+    if (!replayed) done = failed_done(data.id, replayed.error()), done.status = status_of(replayed.error(), pack.request);
+    else done.replayed = *replayed;
+    pack_ended = true;
   }
   transfers_.erase(found);
   return done;
 }
 
-Result<> Incoming::finish_pack(mirror::Tree& tree, Repository& repository, Pack& pack) {
+Result<std::uint32_t> Incoming::finish_pack(mirror::Tree& tree, Repository& repository, Pack& pack) {
   pack.process.pipe.reset();
   TRY_ASSIGN(const sys::Exit exit, pack.process.child.wait());
-  if (!exit.ok() && !pack.empty) return fail(ErrorKind::kFailed, "git index-pack " + exit.describe());
-  const std::string &to = pack.request.new_oid, &from = pack.request.old_oid;
+  if (!exit.ok() && !pack.empty) return fail(ErrorKind::kFailed, "git index-pack " + exit.describe() + ": " + sys::read_words(pack.process.words));
   sys::fault_point("far.unpacked");
-  TRY(repository.note_behind(to, from));
-  TRY(repository.move_branch(to, from));
-  sys::fault_point("far.moved");
+  return pack.request.agreed_oid.empty() ? replace(tree, repository, pack.request) : put_beneath(repository, pack.request);
+}
+
+// The branch becomes the host's.
+Result<std::uint32_t> Incoming::replace(mirror::Tree& tree, Repository& repository, const wire::GitPack& request) {
+  const std::string &to = request.new_oid, &from = request.old_oid;
   // A first commit into an empty worktree brings its files along: that is the initial clone.
   if (from.empty() && tree.state().empty()) {
-    TRY(repository.check_out(to));
-    repository.caught_up();
-    return {};
+    TRY(repository.begin(to));
+    return 0U;
   }
-  // The branch has moved, whatever becomes of the index: Session::follow() goes on where this one cannot.
-  const auto followed = repository.index_follows(to, from);
-  if (followed) repository.caught_up();
-  if (followed && !followed->empty()) problem_ = *followed;
-  return {};
+  TRY_ASSIGN(problem_, repository.move(to, from));
+  return 0U;
+}
+
+// The host's comes beneath what the agent has committed since both agreed. The agent may go on committing meanwhile: then that is put on top
+// of the rest, until nothing is left.
+Result<std::uint32_t> Incoming::put_beneath(Repository& repository, const wire::GitPack& request) {
+  const std::string &to = request.new_oid, &agreed = request.agreed_oid;
+  std::optional<Replay> replay;
+  for (int attempt = 0; attempt < kTries; ++attempt) {
+    if (const std::string what = repository.under_way(); !what.empty()) return fail(ErrorKind::kUnavailable, what + " is under way");
+    TRY_ASSIGN(const HeadInfo now, repository.head());
+    if (now.oid == to) return 0U;
+    std::string target = to;
+    if (now.oid != agreed && !now.oid.empty()) {
+      TRY_ASSIGN(const bool beneath, repository.is_ancestor(to, now.oid));
+      if (beneath) return 0U;
+      TRY_ASSIGN(const bool contained, repository.is_ancestor(now.oid, to));
+      if (!contained) {
+        bool goes_on = replay.has_value();
+        if (goes_on) {
+          TRY_ASSIGN(goes_on, repository.is_ancestor(replay->taken_up_to(), now.oid));
+        }
+        if (!goes_on) replay.emplace(repository, to);
+        TRY(replay->add(goes_on ? replay->taken_up_to() : agreed, now.oid));
+        target = replay->tip();
+      }
+    }
+    sys::fault_point("far.replayed");
+    auto moved = repository.move(target, now.oid);
+    if (moved) {
+      problem_ = std::move(*moved);
+      return target == to ? 0U : replay->count();
+    }
+    if (moved.error().kind() != ErrorKind::kConflict) return fail(std::move(moved).error());
+  }
+  return fail(ErrorKind::kUnavailable, "the branch moves all the time");
 }
 
 }  // namespace locki::endpoint

@@ -23,8 +23,8 @@ class Incoming {
   std::optional<wire::Done> begin(mirror::Tree& tree, const wire::Put& put);
   // False when it is refused already; its Done follows the last Data all the same.
   bool begin(const Repository& repository, const wire::GitPack& pack);
-  // nullopt: more is to come, or nobody knows the id. `moved` is set when the branch moved.
-  std::optional<wire::Done> take(mirror::Tree& tree, Repository& repository, const wire::Data& data, bool& moved);
+  // nullopt: more is to come, or nobody knows the id. `pack_ended`: the branch may have moved.
+  std::optional<wire::Done> take(mirror::Tree& tree, Repository& repository, const wire::Data& data, bool& pack_ended);
   // Something for people that came up on the way; empty once taken.
   std::string take_problem() { return std::exchange(problem_, std::string()); }
 
@@ -41,7 +41,10 @@ class Incoming {
   // After an error the rest of the data is swallowed, and the error is the answer.
   using Transfer = std::variant<File, Pack, Error>;
 
-  Result<> finish_pack(mirror::Tree& tree, Repository& repository, Pack& pack);
+  // These give how many commits were put on top.
+  Result<std::uint32_t> finish_pack(mirror::Tree& tree, Repository& repository, Pack& pack);
+  Result<std::uint32_t> replace(mirror::Tree& tree, Repository& repository, const wire::GitPack& request);
+  Result<std::uint32_t> put_beneath(Repository& repository, const wire::GitPack& request);
 
   std::map<wire::Id, Transfer> transfers_;
   std::string problem_;

@@ -87,9 +87,15 @@ bool Outgoing::send_pack_piece(Link& link) {
     return true;
   }
   const auto exit = pack_->process.child.wait();
-  data.last = true;
-  data.failed = got < 0 || !exit || !exit->ok();
-  link.send(std::move(data));
+  if (got == 0 && exit && exit->ok()) {
+    data.last = true;
+    link.send(std::move(data));
+  } else {
+    const std::string how = exit ? exit->describe() : exit.error().describe();
+    link.send(wire::Done{.id = pack_->id,
+                         .status = wire::DoneStatus::kFailed,
+                         .message = printable("git pack-objects " + how + ": " + sys::read_words(pack_->process.words), 1000)});
+  }
   pack_.reset();
   return true;
 }

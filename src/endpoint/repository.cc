@@ -4,11 +4,11 @@
 
 #include <chrono>
 #include <set>
-#include <thread>
 
 #include "base/strings.h"
 #include "mirror/door.h"
 #include "mirror/wire.h"
+#include "sys/fault.h"
 #include "sys/file.h"
 
 namespace locki::endpoint {
@@ -26,15 +26,29 @@ bool is_there(const std::filesystem::path& path) {
   return ::lstat(path.c_str(), &data) == 0;
 }
 
-bool names_lock(const Error& error) { return error.message().find("index.lock") != std::string::npos; }
+bool names_lock(const Error& error) { return error.message().find(".lock': File exists") != std::string::npos; }
 
 std::string null_oid(const std::string& like) { return std::string(like.size(), '0'); }
+
+sys::ProcessSpec command_in(const RepositoryOptions& options, std::vector<std::string> args) {
+  // No hook and no monitor of the agent's runs on our behalf, and nothing is packed in the background while we wait.
+  std::vector<std::string> all{"-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "gc.auto=0",
+                               "-c", "maintenance.auto=false"};
+  all.insert(all.end(), std::make_move_iterator(args.begin()), std::make_move_iterator(args.end()));
+  return {.program = options.git,
+          .args = std::move(all),
+          .environment = Repository::environment(),
+          .directory = options.root,
+          .parent_death_signal = SIGTERM};  // it takes its locks away
+}
 
 }  // namespace
 
 Repository::Repository(RepositoryOptions options)
     : options_(std::move(options)),
-      locks_(options_.root + "/.git", {"index.lock", "HEAD.lock", branch_ref(options_.branch) + ".lock"}, options_.dead_lock_after) {}
+      locks_(options_.root + "/.git", {"index.lock", "HEAD.lock", branch_ref(options_.branch) + ".lock"}, options_.dead_lock_after),
+      // By value: a repository is moved to where it stays.
+      mover_([options = options_](std::vector<std::string> args) { return command_in(options, std::move(args)); }, options_.root + "/.git", options_.branch) {}
 
 std::map<std::string, std::string> Repository::environment() {
   std::map<std::string, std::string> environment = sys::clean_environment();
@@ -48,17 +62,7 @@ std::map<std::string, std::string> Repository::environment() {
   return environment;
 }
 
-sys::ProcessSpec Repository::command(std::vector<std::string> args) const {
-  // No hook and no monitor of the agent's runs on our behalf, and nothing is packed in the background while we wait.
-  std::vector<std::string> all{"-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "gc.auto=0",
-                               "-c", "maintenance.auto=false"};
-  all.insert(all.end(), std::make_move_iterator(args.begin()), std::make_move_iterator(args.end()));
-  return {.program = options_.git,
-          .args = std::move(all),
-          .environment = environment(),
-          .directory = options_.root,
-          .parent_death_signal = SIGTERM};  // it takes its locks away
-}
+sys::ProcessSpec Repository::command(std::vector<std::string> args) const { return command_in(options_, std::move(args)); }
 
 Result<std::string> Repository::git(std::vector<std::string> args, std::string_view input) const {
   return sys::run_ok(command(std::move(args)), input, {.timeout = std::chrono::minutes(10)});
@@ -148,22 +152,26 @@ Result<PackProcess> Repository::start_pack(const std::vector<std::string>& wants
   TRY_ASSIGN(sys::Pipe in, sys::make_pipe());
   TRY_ASSIGN(sys::Pipe out, sys::make_pipe());
   sys::ProcessSpec spec = command({"pack-objects", "--revs", "--stdout", "--thin", "--delta-base-offset", "--quiet"});
+  sys::Fd words = sys::make_words();
   spec.in = in.read.get();
   spec.out = out.write.get();
+  spec.err = words.get();
   TRY_ASSIGN(sys::Child child, sys::spawn(spec));
   in.read.reset();
   // A few thousand ids: pack-objects reads them all before it writes.
   TRY(sys::write_all(in.write.get(), revisions));
   TRY(sys::set_nonblocking(out.read.get(), true));
-  return PackProcess{std::move(child), std::move(out.read)};
+  return PackProcess{std::move(child), std::move(out.read), std::move(words)};
 }
 
 Result<PackProcess> Repository::start_unpack() const {
   TRY_ASSIGN(sys::Pipe in, sys::make_pipe());
   sys::ProcessSpec spec = command({"index-pack", "--stdin", "--fix-thin"});
+  sys::Fd words = sys::make_words();
   spec.in = in.read.get();
+  spec.err = words.get();
   TRY_ASSIGN(sys::Child child, sys::spawn(spec));
-  return PackProcess{std::move(child), std::move(in.write)};
+  return PackProcess{std::move(child), std::move(in.write), std::move(words)};
 }
 
 Result<> Repository::move_branch(const std::string& new_oid, const std::string& old_oid) {
@@ -177,59 +185,86 @@ Result<> Repository::move_branch(const std::string& new_oid, const std::string& 
   const auto now = head();
   if (now && now->oid == new_oid) return {};
   if (now && now->oid != old_oid) return fail(ErrorKind::kConflict, "the branch moved meanwhile");
+  if (names_lock(moved.error())) return fail(ErrorKind::kUnavailable, moved.error().message());
   return fail(std::move(moved).error());
 }
 
-Result<> Repository::read_tree(const std::vector<std::string>& args) {
-  // The agent's own git may hold index.lock for a moment.
-  for (int attempt = 0;; ++attempt) {
-    auto done = git(args);
-    if (done) return {};
-    if (!names_lock(done.error())) return fail(std::move(done).error());
-    if (attempt >= 20 && !locks_.clear(done.error().message())) return fail(std::move(done).error());
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+Result<std::string> Repository::move(const std::string& new_oid, const std::string& old_oid) {
+  // The index may still be where the branch was before.
+  const auto before = noted();
+  const std::string index_at = before && before->to == old_oid ? before->from : old_oid;
+  const mirror::BranchMove::Hooks hooks{.note = [&] { return note_behind({new_oid, index_at}); },
+                                        .move = [&]() -> Result<> {
+                                          TRY(move_branch(new_oid, old_oid));
+                                          sys::fault_point("far.moved");
+                                          return {};
+                                        }};
+  auto moved = mover_.move(index_at, new_oid, hooks);
+  if (!moved && locks_.clear(moved.error().message())) moved = mover_.move(index_at, new_oid, hooks);
+  if (!moved) {
+    if (before) TRY(note_behind(*before));
+    else caught_up();
+    return fail(std::move(moved).error());
   }
+  if (!moved->behind) caught_up();
+  return moved->lost;
 }
 
-Result<std::string> Repository::index_follows(const std::string& new_oid, const std::string& old_oid) {
-  TRY_ASSIGN(const HeadInfo now, head());
-  if (now.current != options_.branch) return std::string();
-  if (old_oid.empty()) {
-    TRY(read_tree({"read-tree", new_oid}));
-    return std::string();
-  }
-  // The two-tree merge of the index alone (-i: the files have changed or will): what is staged stays where the commits
-  // agree, and it fails where they do not.
-  auto merged = read_tree({"read-tree", "-i", "-m", old_oid, new_oid});
-  if (merged) return std::string();
-  // A lock in the way says nothing of what is staged.
-  if (names_lock(merged.error())) return fail(std::move(merged).error());
-  TRY(read_tree({"read-tree", "--reset", new_oid}));
-  return std::string("what was staged did not fit the new commit; the files are unchanged, stage them again");
+Result<> Repository::begin(const std::string& oid) {
+  TRY(note_behind({oid, ""}));
+  TRY(move_branch(oid, ""));
+  TRY(check_out(oid));
+  caught_up();
+  return {};
 }
 
-Result<> Repository::note_behind(const std::string& new_oid, const std::string& old_oid) const {
-  return sys::write_file(behind_file(options_.root), new_oid + " " + old_oid + "\n", 0600);
+Result<> Repository::note_behind(const Behind& behind) const {
+  return sys::write_file(behind_file(options_.root), behind.to + " " + behind.from + "\n", 0600);
+}
+
+std::optional<Repository::Behind> Repository::noted() const {
+  const auto text = sys::read_file(behind_file(options_.root), 1024);
+  if (!text) return std::nullopt;
+  const auto words = split(trim(*text), ' ');
+  const bool sound = words.size() <= 2 && mirror::is_object_id(words[0]) && (words.size() < 2 || mirror::is_object_id(words[1]));
+  return sound ? Behind{words[0], words.size() < 2 ? "" : words[1]} : Behind{};
 }
 
 bool Repository::behind() const { return is_there(behind_file(options_.root)); }
 
 void Repository::caught_up() const { (void)sys::remove_tree(behind_file(options_.root)); }
 
-Result<std::string> Repository::take_up_behind() {
-  const auto text = sys::read_file(behind_file(options_.root), 1024);
-  if (!text) return std::string();
-  const auto words = split(trim(*text), ' ');
-  TRY_ASSIGN(const HeadInfo now, head());
-  auto followed = Result<std::string>(std::string());
-  // Else the branch did not move after all, or somebody has moved it since.
-  if (words.size() <= 2 && mirror::is_object_id(words[0]) && words[0] == now.oid && (words.size() < 2 || mirror::is_object_id(words[1])))
-    followed = index_follows(words[0], words.size() < 2 ? "" : words[1]);
-  if (followed) caught_up();
-  return followed;
+void Repository::take_over() {
+  if (!exists()) return;
+  const auto left = noted();
+  const auto now = head();
+  mover_.take_over(left && now && left->to == now->oid);
 }
 
-Result<> Repository::check_out(const std::string& oid) { return read_tree({"read-tree", "--reset", "-u", oid}); }
+Result<std::string> Repository::take_up_behind() {
+  const auto left = noted();
+  if (!left) return std::string();
+  TRY_ASSIGN(const HeadInfo now, head());
+  // Else the branch did not move after all, or somebody has moved it since.
+  if (left->to.empty() || left->to != now.oid) return caught_up(), std::string();
+  auto followed = mover_.follow(left->from, left->to);
+  if (!followed && locks_.clear(followed.error().message())) followed = mover_.follow(left->from, left->to);
+  if (!followed) return fail(std::move(followed).error());
+  if (!followed->behind) caught_up();
+  return followed->lost;
+}
+
+Result<bool> Repository::is_ancestor(const std::string& commit, const std::string& of) const {
+  TRY_ASSIGN(const sys::Output answer, sys::run(command({"merge-base", "--is-ancestor", commit, of})));
+  if (answer.exit.ok()) return true;
+  if (answer.exit.status == 1 && answer.exit.signal == 0) return false;
+  return fail(ErrorKind::kFailed, "git cannot compare two commits: " + std::string(trim(answer.err)));
+}
+
+Result<> Repository::check_out(const std::string& oid) {
+  TRY(git({"read-tree", "--reset", "-u", oid}));
+  return {};
+}
 
 std::string remote_helper_script() {
   // A connection whose first packet is an error: git prints that one line, and nothing of its own about a helper that broke off.

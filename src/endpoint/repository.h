@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "endpoint/dead_locks.h"
+#include "mirror/branch_move.h"
 #include "sys/process.h"
 
 namespace locki::endpoint {
@@ -35,6 +36,7 @@ struct HeadInfo {
 struct PackProcess {
   sys::Child child;
   sys::Fd pipe;
+  sys::Fd words;  // what it says when it fails (sys::read_words)
 };
 
 class Repository {
@@ -63,15 +65,19 @@ class Repository {
   Result<PackProcess> start_pack(const std::vector<std::string>& wants, const std::vector<std::string>& haves) const;
   Result<PackProcess> start_unpack() const;
 
-  // Moves the branch from `old_oid` ("" for an unborn one) to `new_oid`; kConflict when it is elsewhere.
+  // Moves the branch alone, from `old_oid` ("" for an unborn one) to `new_oid`; kConflict when it is elsewhere, kUnavailable while its lock is
+  // held.
   Result<> move_branch(const std::string& new_oid, const std::string& old_oid);
-  // The index follows a moved branch, staged changes stay, files are not touched. Does nothing while another branch is
-  // checked out. The text says what was lost on the way, if anything.
-  Result<std::string> index_follows(const std::string& new_oid, const std::string& old_oid);
-  // Before the branch moves, and once the index has followed: so that whoever comes after a kill in between knows.
-  Result<> note_behind(const std::string& new_oid, const std::string& old_oid) const;
-  void caught_up() const;
-  // What a killed one, or a lock in the way, left to do. The text as of index_follows().
+  // The same with its index, as one step to others (mirror/branch_move.h); staged changes stay, files are not touched. The text says what was
+  // lost on the way, if anything. kUnavailable: somebody is in the middle of something, nothing was changed.
+  Result<std::string> move(const std::string& new_oid, const std::string& old_oid);
+  // The first commit: branch, index and files.
+  Result<> begin(const std::string& oid);
+  // In the middle of what somebody is here (mirror/branch_move.h).
+  std::string under_way() const { return mover_.under_way(); }
+  // At the start: what a killed one left of a step.
+  void take_over();
+  // The index that is still behind its branch, if it is, follows. The text as of move().
   Result<std::string> take_up_behind();
   bool behind() const;
   // What was cleared away (dead_locks.h) since the last call, for people.
@@ -79,15 +85,24 @@ class Repository {
   // Index and files as in that commit.
   Result<> check_out(const std::string& oid);
 
+  Result<bool> is_ancestor(const std::string& commit, const std::string& of) const;
+
   sys::ProcessSpec command(std::vector<std::string> args) const;
+  // Runs it; stdout.
+  Result<std::string> git(std::vector<std::string> args, std::string_view input = {}) const;
   static std::map<std::string, std::string> environment();
 
  private:
-  Result<std::string> git(std::vector<std::string> args, std::string_view input = {}) const;
-  Result<> read_tree(const std::vector<std::string>& args);
+  struct Behind {
+    std::string to, from;
+  };
+  Result<> note_behind(const Behind& behind) const;
+  std::optional<Behind> noted() const;
+  void caught_up() const;
 
   RepositoryOptions options_;
   DeadLocks locks_;
+  mirror::BranchMove mover_;
 };
 
 // What `git push`, `git fetch` and friends run for the remote: a script that says in one line how work gets out.

@@ -117,10 +117,12 @@ void Session::collect() {
 
 Result<> Session::look(bool now) {
   const auto time = Clock::now();
+  // The files of a commit are told before it.
+  const bool head_now = head_due_ && (now || time >= *head_due_);
   if (full_due_ && (now || time >= *full_due_)) {
     TRY(full_scan(false));
   } else if (first_dirty_ &&
-             (now || time >= *last_dirty_ + options_.quiet || time >= *first_dirty_ + options_.at_most)) {
+             (now || head_now || time >= *last_dirty_ + options_.quiet || time >= *first_dirty_ + options_.at_most)) {
     first_dirty_.reset();
     const std::set<std::string> dirty = std::exchange(dirty_, {});
     const auto changes = tree_->rescan(dirty);
@@ -128,7 +130,7 @@ Result<> Session::look(bool now) {
     scan_failed_ = false;
     report(false, *changes);
   }
-  if (head_due_ && (now || time >= *head_due_)) {
+  if (head_now) {
     head_due_.reset();
     git_watch_.arm(tree_->root());
     report_head();
@@ -221,10 +223,13 @@ void Session::report(bool full, const std::vector<mirror::Change>& changes) {
   for (wire::Entries& piece : wire::split_entries(generation_, full, changes)) link_.send(std::move(piece));
 }
 
-void Session::report_head() {
+void Session::report_head(bool again) {
   auto now = repository_->head();
-  if (!now) return problem("the repository cannot be read: " + now.error().describe());
-  if (head_ == *now) return;
+  if (!now) {
+    head_due_ = Clock::now() + kRetry;
+    return problem("the repository cannot be read: " + now.error().describe());
+  }
+  if (!again && head_ == *now) return;
   // A commit may have tracked what was ignored.
   if (head_ && head_->oid != now->oid && !full_due_)
     full_due_ = std::max(Clock::now() + options_.quiet, last_full_ + kBetweenFullScans);
@@ -276,6 +281,7 @@ Result<> Session::on(const wire::Known& known) {
   if (!known.last) return {};
   TRY(open_tree());
   mend();
+  repository_->take_over();
   follow();
   TRY(full_scan(true));
   git_watch_.arm(tree_->root());
@@ -377,15 +383,16 @@ Result<> Session::on(const wire::ListBranches& request) {
 }
 
 Result<> Session::on(const wire::Data& data) {
-  bool moved = false;
-  auto done = incoming_.take(*tree_, *repository_, data, moved);
-  if (moved) {
+  bool pack_ended = false;
+  auto done = incoming_.take(*tree_, *repository_, data, pack_ended);
+  if (pack_ended) {
     git_watch_.arm(tree_->root());
-    report_head();
+    // Before the answer, and also if it was said before: the host counts on what it hears last.
+    report_head(true);
   }
   if (const std::string text = incoming_.take_problem(); !text.empty()) problem(text);
   log_cleared();
-  if (moved && repository_->behind()) follow_due_ = Clock::now() + kRetry;
+  if (pack_ended && repository_->behind()) follow_due_ = Clock::now() + kRetry;
   if (done) link_.send(std::move(*done));
   return {};
 }

@@ -61,7 +61,7 @@ class Session {
   Result<> scan_failed(const Error& error);
   void answer_barriers();
   void report(bool full, const std::vector<mirror::Change>& changes);
-  void report_head();
+  void report_head(bool again = false);  // again: also what was said already
   void follow();
   void mend();
   void log_cleared();

@@ -163,23 +163,4 @@ Result<> move_ref(const Repository& repository, std::string_view full_name, cons
   return fail(std::move(moved).error());
 }
 
-Result<> follow_index(const Repository& repository, const fs::path& worktree, const ObjectId& from,
-                      const ObjectId& to) {
-  const auto git = [&](std::vector<std::string> args) {
-    return sys::run(git::command(repository.program(), Config::kUser, worktree, std::move(args)), {},
-                    {.timeout = std::chrono::minutes(5)});
-  };
-  // -i: the files are not looked at; they come by the mirror.
-  if (!from.empty()) {
-    TRY_ASSIGN(const sys::Output two_way, git({"read-tree", "-i", "-m", from, to}));
-    if (two_way.exit.ok()) return {};
-  }
-  // Something is staged that the new commits change as well: the human's files are untouched, only the staging is lost.
-  TRY_ASSIGN(const sys::Output reset, git({"read-tree", to}));
-  if (!reset.exit.ok())
-    return fail(ErrorKind::kUnavailable,
-                "the index of '" + worktree.string() + "' cannot follow: " + printable(trim(reset.err)));
-  return {};
-}
-
 }  // namespace locki::git

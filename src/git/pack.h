@@ -80,13 +80,9 @@ class Quarantine {
   bool checked_ = false;
 };
 
-// Moves exactly one ref, if it still has the old value ("" : must not exist). kConflict when it has not; nothing was
-// changed then.
+// Moves exactly one ref, if it still has the old value ("" : must not exist). kConflict when it has not, kUnavailable while
+// somebody holds its lock; nothing was changed then.
 Result<> move_ref(const Repository& repository, std::string_view full_name, const ObjectId& to, const ObjectId& from,
                   std::string_view why);
-// After the branch that is checked out in `worktree` has moved from `from` to `to` and the files came by other ways:
-// lets the index follow (two-way read-tree, no -u). What the user has staged and the commits do not touch stays staged;
-// else the index is that of `to`.
-Result<> follow_index(const Repository& repository, const fs::path& worktree, const ObjectId& from, const ObjectId& to);
 
 }  // namespace locki::git

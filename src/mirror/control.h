@@ -66,8 +66,12 @@ struct Event {
   // commit       the host branch moved to `version` by commits from inside
   // commit_in    commits of the host went in; `version` is their tip
   // rejected     commits from inside were refused; text says why; `version` is the tip refused
-  // diverged     both sides committed; the host's branch stands, the agent's tip is kept at `path` (a ref)
   // recovered    a side had fallen back to an older disk: what it had lost was put back; text says how much
+  // replayed     both sides committed; those from inside were put on top of the host's, whose tip is `version`
+  // diverged     both sides committed, and it does not go together; the host's branch stands, the agent's tip is kept at `path` (a ref); text
+  //              says how to take it up
+  // stuck        the branch cannot travel: git fails at one end; text says what with which commit; it is tried again
+  // unstuck      what "stuck" or a waiting branch's "problem" said is over
   // problem      something did not work and will be tried again
   // violation    the far end broke the rules; the session is over
   // failed       the session is over for another reason

@@ -142,8 +142,8 @@ Result<> Door::admit(const wire::Message& message, std::size_t, Clock::time_poin
     if (!is_object_id(pack->oid)) return violation("a pack for what is no object id");
     expected->wait = Wait::kPackData;
   } else if (const auto* done = std::get_if<wire::Done>(&message)) {
-    // A GitFetch or ListBranches that cannot be served is answered with Done(failed).
-    TRY(take(done->id, {Wait::kDone, Wait::kPackStart, Wait::kBranches}, "an answer"));
+    // A GitFetch or ListBranches that cannot be served is answered with Done(failed); a pack also on its way.
+    TRY(take(done->id, {Wait::kDone, Wait::kPackStart, Wait::kPackData, Wait::kBranches}, "an answer"));
     // What is reported as being there becomes part of the state only through a later Entries or after this same check.
     if (done->actual) {
       if (auto good = check_entry("x", *done->actual, limits_); !good && done->actual->kind != EntryKind::kSymlink)

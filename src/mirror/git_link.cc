@@ -3,18 +3,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
 #include "base/log.h"
 #include "git/shallow.h"
 #include "sys/fault.h"
-#include "sys/file.h"
 
 namespace locki::mirror {
 namespace {
 
-constexpr std::chrono::seconds kRetry{3};
+constexpr std::chrono::seconds kFilesWait{3};  // for the files of new commits, which usually are there first
+constexpr std::uint32_t kMostSaid = 1'000'000;
 
 std::string sanitized(std::string_view name) {
   std::string out;
@@ -26,32 +27,43 @@ std::string sanitized(std::string_view name) {
   return out.empty() ? "sandbox" : out;
 }
 
-std::string short_id(const std::string& oid) { return oid.substr(0, 12); }
+BranchMove mover_for(const git::Repository& repository, const StartSettings& settings) {
+  const git::Program program = repository.program();
+  auto command = [program, worktree = settings.worktree](std::vector<std::string> args) {
+    return git::command(program, git::Config::kUser, worktree, std::move(args));
+  };
+  return BranchMove(std::move(command), repository.git_dir(), settings.branch);
+}
 
 }  // namespace
 
 TipStep decide_tips(const Tips& tips) {
   if (tips.host.empty()) return TipStep::kHostGone;
   if (tips.host == tips.sandbox) return tips.base == tips.host ? TipStep::kNothing : TipStep::kAgree;
-  if (tips.sandbox.empty() || tips.sandbox == tips.base) return TipStep::kSend;
+  if (tips.sandbox.empty()) return TipStep::kReplace;
+  if (tips.sandbox == tips.base) return TipStep::kSend;
   // What was refused stays inside until the host's branch moves, and then the host's stands.
-  if (tips.sandbox == tips.refused) return tips.host == tips.base ? TipStep::kNothing : TipStep::kSend;
-  return TipStep::kFetch;
+  if (tips.sandbox == tips.refused) return tips.host == tips.base ? TipStep::kNothing : TipStep::kReplace;
+  const bool both = tips.host != tips.base && !tips.base.empty();
+  return both && tips.sandbox != tips.clashed ? TipStep::kSend : TipStep::kFetch;
 }
 
 GitLink::GitLink(git::Repository repository, const StartSettings& settings, DoorLimits limits, Context context)
     : repository_(std::move(repository)),
       branch_(settings.branch),
       sandbox_name_(sanitized(settings.sandbox)),
-      worktree_(settings.worktree),
       behind_file_(std::filesystem::path(settings.state) / "index-behind"),
       boundary_file_(std::filesystem::path(settings.state) / kBoundaryFile),
       limits_(limits),
-      context_(std::move(context)) {}
+      context_(std::move(context)),
+      mover_(mover_for(repository_, settings)),
+      trouble_(context_.tell) {}
 
 std::string GitLink::kept_ref(std::string_view what, const std::string& oid) const {
-  return "refs/locki/" + sandbox_name_ + "/" + std::string(what) + "-" + short_id(oid);
+  return "refs/locki/" + sandbox_name_ + "/" + std::string(what) + "-" + oid.substr(0, 12);
 }
+
+void GitLink::note(const std::string& text) { context_.stream->send(wire::Note{text.substr(0, wire::kMaxText)}); }
 
 Result<> GitLink::start() {
   TRY(look(true));
@@ -59,29 +71,10 @@ Result<> GitLink::start() {
   return {};
 }
 
-Result<> GitLink::note_behind() const {
-  if (!index_behind_) return sys::remove_tree(behind_file_);
-  return sys::write_file(behind_file_, index_behind_->first + " " + index_behind_->second + "\n", 0600);
-}
-
-void GitLink::take_up_behind() {
-  const auto text = sys::read_file(behind_file_, 1024);
-  if (!text) return;
-  const auto words = split(trim(*text), ' ');
-  const bool ours = words.size() == 2 && git::is_object_id(words[0]) && words[1] == host_;
-  // Else the ref did not move after all, or the human has moved it since.
-  if (ours) index_behind_ = {words[0], words[1]};
-  else caught_up();
-}
-
-void GitLink::caught_up() {
-  index_behind_.reset();
-  if (auto noted = note_behind(); !noted) log::warning("{}", noted.error().describe());
-}
-
 void GitLink::head(const wire::Head& head) {
+  if (far_ != head.oid) trouble_.hurry();
   far_ = head.oid;
-  far_known_ = true;
+  far_known_ = head_heard_ = true;
 }
 
 bool GitLink::has_commit(const git::ObjectId& oid) const {
@@ -140,29 +133,57 @@ Result<> GitLink::look(bool always) {
   if (!always && now == signature_) return {};
   TRY_ASSIGN(const auto tip, repository_.ref(ref()));
   signature_ = std::move(now);
+  if (host_ != tip.value_or("")) trouble_.hurry();
   host_ = tip.value_or("");
   if (!host_.empty()) told_gone_.clear();
   return {};
 }
 
+Tips GitLink::tips() const { return {context_.base->tip(), host_, far_, refused_, host_ == clashed_host_ ? clashed_far_ : ""}; }
+
 bool GitLink::settled() const {
-  if (fetch_id_ != 0 || send_id_ != 0 || index_behind_ || !far_known_) return false;
-  const TipStep step = decide_tips({context_.base->tip(), host_, far_, refused_});
+  if (fetch_id_ != 0 || send_id_ != 0 || index_behind_ || !far_known_ || !checked_.empty()) return false;
+  const TipStep step = decide_tips(tips());
   return step == TipStep::kNothing || step == TipStep::kHostGone;
 }
 
+// The files that differ between two commits are on both sides, or have been waited for.
+bool GitLink::arrived(const std::string& from, const std::string& to) {
+  if (!context_.carried || from.empty()) return true;
+  if (!arrival_ || arrival_->from != from || arrival_->to != to) {
+    arrival_ = Arrival{from, to, {}, Clock::now() + kFilesWait};
+    const auto names = sys::run_ok(repository_.common_command({"diff-tree", "-r", "--no-renames", "--name-only", "-z", from, to, "--"}));
+    if (names) arrival_->paths = split(*names, '\0');
+    std::erase(arrival_->paths, "");
+  }
+  return Clock::now() >= arrival_->until || context_.carried(arrival_->paths);
+}
+
 Result<> GitLink::step() {
-  if (!far_known_ || fetch_id_ != 0 || send_id_ != 0 || Clock::now() < retry_at_) return {};
+  if (!far_known_ || fetch_id_ != 0 || send_id_ != 0 || !trouble_.may_try()) return {};
+  trouble_.attempt();
   if (index_behind_) follow();
-  switch (decide_tips({context_.base->tip(), host_, far_, refused_})) {
+  if (index_behind_) return {};
+  if (checked_ != far_) checked_.clear();
+  if (!checked_.empty()) {
+    take_checked();
+    if (!checked_.empty()) return {};
+  }
+  auto begun = Result<>();
+  switch (const TipStep step = decide_tips(tips())) {
     case TipStep::kNothing:
+      trouble_.over();
       return {};
     case TipStep::kAgree:
+      trouble_.over();
       return context_.base->set_tip(host_);
     case TipStep::kSend:
-      return begin_send();
+    case TipStep::kReplace:
+      if (arrived(context_.base->tip(), host_)) begun = begin_send(step == TipStep::kReplace);
+      break;
     case TipStep::kFetch:
-      return begin_fetch();
+      begun = begin_fetch();
+      break;
     case TipStep::kHostGone:
       if (told_gone_.empty())
         context_.tell(
@@ -170,10 +191,29 @@ Result<> GitLink::step() {
       told_gone_ = "told";
       return {};
   }
+  if (!begun) trouble_.fails(host_, begun.error().describe());
   return {};
 }
 
-Result<> GitLink::begin_send() {
+// ---- in ----
+
+Result<> GitLink::begin_send(bool replace) {
+  pack_failure_.clear();
+  // What the far end has stored already is not sent again.
+  if (stored_inside_ != host_) TRY(start_packing());
+  send_id_ = ++*context_.last_id;
+  sent_tip_ = host_;
+  head_heard_ = false;
+  replacing_ = replace;
+  TRY(context_.base->intend_tip(host_));
+  context_.door->expect_done(send_id_);
+  context_.stream->send(wire::GitPack{send_id_, host_, far_, replace ? "" : context_.base->tip()});
+  if (stored_inside_ == host_) context_.stream->send(wire::Data{send_id_, true, false, ""});
+  else sending_ = true;
+  return {};
+}
+
+Result<> GitLink::start_packing() {
   std::vector<std::string> haves;
   if (!far_.empty()) haves.push_back(far_);
   // What the sandbox once had it still has, unless it is a new one: then it has no tip.
@@ -186,8 +226,10 @@ Result<> GitLink::begin_send() {
   TRY_ASSIGN(const std::string revisions, git::pack_revisions(repository_, host_, haves, boundary));
   TRY_ASSIGN(sys::Pipe in, sys::make_pipe());
   TRY_ASSIGN(sys::Pipe out, sys::make_pipe());
+  packer_words_ = sys::make_words();
   auto spec = git::pack_command(repository_, out.write.get());
   spec.in = in.read.get();
+  spec.err = packer_words_.get();
   spec.parent_death_signal = SIGKILL;
   TRY_ASSIGN(packer_, sys::spawn(spec));
   in.read.reset();
@@ -195,13 +237,6 @@ Result<> GitLink::begin_send() {
   TRY(sys::write_all(in.write.get(), revisions));
   TRY(sys::set_nonblocking(out.read.get(), true));
   pack_out_ = std::move(out.read);
-  send_id_ = ++*context_.last_id;
-  sent_tip_ = host_;
-  sent_over_ = far_;
-  sending_ = true;
-  TRY(context_.base->intend_tip(host_));
-  context_.door->expect_done(send_id_);
-  context_.stream->send(wire::GitPack{send_id_, host_, far_});
   return {};
 }
 
@@ -220,10 +255,7 @@ Result<> GitLink::pump() {
     TRY_ASSIGN(const sys::Exit exit, packer_.wait());
     pack_out_.reset();
     sending_ = false;
-    if (!exit.ok()) {
-      retry_at_ = Clock::now() + kRetry;
-      context_.tell({"problem", "", host_, "git cannot pack the branch: pack-objects " + exit.describe()});
-    }
+    if (!exit.ok()) pack_failure_ = "git cannot pack commit " + sent_tip_ + ": pack-objects " + exit.describe() + ": " + sys::read_words(packer_words_);
     context_.stream->send(wire::Data{send_id_, exit.ok(), !exit.ok(), ""});
   }
   return {};
@@ -231,153 +263,71 @@ Result<> GitLink::pump() {
 
 Result<> GitLink::done(const wire::Done& done) {
   if (done.id == fetch_id_) {
-    // The sandbox cannot give what it has (the agent deleted objects, or moved on): its next Head tells.
     fetch_id_ = 0;
     quarantine_.reset();
-    retry_at_ = Clock::now() + kRetry;
-    context_.tell({"problem", "", fetching_, "the sandbox could not send its commits: " + printable(done.message)});
+    trouble_.fails(fetching_, "commit " + fetching_ + " cannot come out: inside, " + printable(done.message, 1000));
     return {};
+  }
+  // An answer before the pack was whole.
+  if (std::exchange(sending_, false)) {
+    pack_out_.reset();
+    packer_ = {};
+    context_.stream->send(wire::Data{send_id_, false, true, ""});
   }
   send_id_ = 0;
-  if (done.status == wire::DoneStatus::kOk) {
-    sys::fault_point("commit.sent");
-    // What the far end said of its branch meanwhile is newer: the agent may have committed on top before this answer was on its way.
-    if (far_ == sent_over_) far_ = sent_tip_;
-    refused_.clear();
-    TRY(context_.base->set_tip(sent_tip_));
-    context_.tell({"commit_in", "", sent_tip_, ""});
-  } else {
-    retry_at_ = Clock::now() + kRetry;
-    if (done.status == wire::DoneStatus::kFailed) {
-      context_.tell(
-          {"problem", "", sent_tip_, "the sandbox could not take the commits of the host: " + printable(done.message)});
-    }
-  }
-  return {};
-}
-
-Result<> GitLink::begin_fetch() {
-  git::AcceptLimits accept;
-  accept.max_pack = limits_.max_pack;
-  accept.max_file = limits_.max_file;
-  TRY_ASSIGN(quarantine_, git::Quarantine::begin(repository_, accept));
-  fetch_id_ = ++*context_.last_id;
-  fetching_ = far_;
-  std::vector<std::string> haves{host_};
-  if (!context_.base->tip().empty() && context_.base->tip() != host_) haves.push_back(context_.base->tip());
-  context_.door->expect_pack(fetch_id_);
-  context_.stream->send(wire::GitFetch{fetch_id_, {far_}, std::move(haves)});
-  return {};
-}
-
-Result<> GitLink::pack(const wire::Pack& pack) {
-  if (pack.oid != fetching_) return fail(ErrorKind::kProtocol, "a pack for another commit than was asked for");
-  return {};
-}
-
-Result<> GitLink::data(const wire::Data& data) {
-  if (data.failed) {
-    fetch_id_ = 0;
-    quarantine_.reset();
-    retry_at_ = Clock::now() + kRetry;
+  if (!pack_failure_.empty()) {
+    trouble_.fails(sent_tip_, pack_failure_);
     return {};
   }
-  if (quarantine_) {
-    if (auto written = quarantine_->write(as_bytes(data.bytes)); !written) {
-      refuse(written.error());
-      quarantine_.reset();
-    }
+  stored_inside_.clear();
+  const std::string words = printable(done.message, 1000);
+  switch (done.status) {
+    case wire::DoneStatus::kOk:
+      return sent(done);
+    case wire::DoneStatus::kConflict:
+      trouble_.waits(sent_tip_, "inside, " + words);
+      return {};
+    case wire::DoneStatus::kWaiting:
+      stored_inside_ = sent_tip_;
+      trouble_.waits(sent_tip_, "inside, " + words);
+      return {};
+    case wire::DoneStatus::kClash:
+      // Where it has nothing of its own, nothing can clash.
+      if (!replacing_ && far_ != context_.base->tip()) return clash(done), Result<>{};
+      [[fallthrough]];
+    case wire::DoneStatus::kFailed:
+      trouble_.fails(sent_tip_, "the sandbox could not take commit " + sent_tip_ + ": " + words);
+      return {};
   }
-  if (!data.last) return {};
-  fetch_id_ = 0;
-  if (!quarantine_) return {};
-  auto accepted = accept();
-  quarantine_.reset();
-  if (accepted) return {};
-  if (accepted.error().kind() == ErrorKind::kProtocol || accepted.error().kind() == ErrorKind::kNoSpace) {
-    refuse(accepted.error());
-  } else if (accepted.error().kind() != ErrorKind::kConflict) {
-    retry_at_ = Clock::now() + kRetry;
-    context_.tell({"problem", "", fetching_, accepted.error().describe()});
-  }
-  return look(true);
-}
-
-void GitLink::refuse(const Error& error) {
-  refused_ = fetching_;
-  context_.tell({"rejected", "", fetching_, error.describe()});
-  context_.stream->send(
-      wire::Note{"locki: the host refused commit " + short_id(fetching_) + ": " + printable(error.describe(), 1000)});
-}
-
-Result<> GitLink::accept() {
-  TRY(look(true));
-  if (host_.empty()) return {};
-  TRY(quarantine_->check(fetching_, host_));
-  sys::fault_point("commit.checked");
-  TRY(quarantine_->migrate());
-  sys::fault_point("commit.migrated");
-  return accept_checked(fetching_);
-}
-
-// The commit is sound and in the repository; no ref has moved yet.
-Result<> GitLink::accept_checked(const std::string& tip) {
-  const std::string base = context_.base->tip();
-  TRY_ASSIGN(const bool forward, repository_.is_ancestor(host_, tip));
-  if (!forward && host_ != base) {
-    TRY_ASSIGN(const bool behind, repository_.is_ancestor(tip, host_));
-    if (!behind) {
-      // Both committed: the human's branch stands, the agent's work is kept under a name.
-      const std::string kept = kept_ref("diverged", tip);
-      TRY_ASSIGN(const auto there, repository_.ref(kept));
-      if (!there) TRY(git::move_ref(repository_, kept, tip, "", "locki: commits from inside, beside the host's"));
-      sys::fault_point("commit.diverged");
-      context_.tell({"diverged", kept, tip, "both sides committed: the branch stays as it is on the host"});
-      context_.stream->send(
-          wire::Note{"locki: the user has committed meanwhile; the branch is now the user's. Your tip was " +
-                     short_id(tip) + ": rebase or cherry-pick it onto " + branch_ + "."});
-    }
-    // The host's goes in; for the next step the sandbox has moved nowhere.
-    refused_ = tip;
-    return {};
-  }
-  if (!forward) {
-    const std::string kept = kept_ref("rewritten", host_);
-    TRY_ASSIGN(const auto there, repository_.ref(kept));
-    if (!there) TRY(git::move_ref(repository_, kept, host_, "", "locki: before history was rewritten inside"));
-    sys::fault_point("commit.rewritten");
-  }
-  const std::string from = host_;
-  const auto behind = std::exchange(index_behind_, {{index_behind_ ? index_behind_->first : from, tip}});
-  TRY(note_behind());
-  TRY(context_.base->intend_tip(tip));
-  auto moved = git::move_ref(repository_, ref(), tip, from, forward ? "locki: commits from inside" : "locki: rewritten inside");
-  if (!moved) {
-    index_behind_ = behind;
-    TRY(note_behind());
-    return moved;
-  }
-  sys::fault_point("commit.moved");
-  TRY(look(true));
-  TRY(context_.base->set_tip(tip));
-  sys::fault_point("commit.agreed");
-  follow();
-  context_.tell({"commit", forward ? "" : kept_ref("rewritten", from), tip, ""});
   return {};
 }
 
-void GitLink::follow() {
-  const auto there = git::Repository::discover(repository_.program(), worktree_);
-  const auto branch = there ? there->current_branch() : Result<std::optional<std::string>>(fail(Error(there.error())));
-  // The human has switched the worktree to something else: its index is none of the branch's business.
-  if (branch && *branch != branch_) return caught_up();
-  const auto followed = git::follow_index(repository_, worktree_, index_behind_->first, index_behind_->second);
-  sys::fault_point("commit.followed");
-  ++index_moves_;
-  if (followed) return caught_up();
-  // Somebody holds index.lock: again in a moment.
-  log::warning("{}", followed.error().describe());
-  retry_at_ = Clock::now() + std::chrono::milliseconds(500);
+Result<> GitLink::sent(const wire::Done& done) {
+  sys::fault_point("commit.sent");
+  trouble_.over();
+  // The far end says where its branch is before it answers: the agent may have committed on top already. Else, where commits were put on top
+  // of this one, nobody knows.
+  if (!head_heard_) {
+    if (done.replayed > 0) far_known_ = false;
+    else far_ = sent_tip_;
+  }
+  refused_.clear();
+  TRY(context_.base->set_tip(sent_tip_));
+  context_.tell({"commit_in", "", sent_tip_, ""});
+  if (done.replayed == 0) return {};
+  const auto count = std::min(done.replayed, kMostSaid);
+  const std::string commits = count == 1 ? "1 commit" : std::to_string(count) + " commits";
+  context_.tell({"replayed", "", sent_tip_, commits + " from inside " + (count == 1 ? "was" : "were") + " put on top of the user's"});
+  note("locki: the user has committed meanwhile; " + commits + " of yours " + (count == 1 ? "was" : "were") + " put on top of that, with new ids.");
+  return {};
+}
+
+// What the sandbox has comes out, is kept under a name, and only then the host's stands there (accept_checked()).
+void GitLink::clash(const wire::Done& done) {
+  stored_inside_ = sent_tip_;
+  clashed_host_ = sent_tip_;
+  clashed_far_ = far_;
+  clash_ = printable(done.message, 500);
 }
 
 }  // namespace locki::mirror

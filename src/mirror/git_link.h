@@ -1,15 +1,17 @@
 // The branch between the two sides: which tip stands, packs both ways, and the index that follows. Part of a session;
-// one thread. The outcome table is in docs/mirror.md.
+// one thread. The outcome table is in docs/mirror.md. git_link.cc: tips and what goes in; git_link_accept.cc: what comes out.
 #pragma once
 
 #include <chrono>
 #include <functional>
 #include <optional>
-#include <set>
 #include <string>
+#include <vector>
 
 #include "git/pack.h"
 #include "mirror/base_store.h"
+#include "mirror/branch_move.h"
+#include "mirror/branch_trouble.h"
 #include "mirror/control.h"
 #include "mirror/door.h"
 #include "mirror/recovery.h"
@@ -21,13 +23,15 @@ namespace locki::mirror {
 enum class TipStep {
   kNothing,   // both agree
   kAgree,     // both have the same, and the base does not know yet
-  kSend,      // the host's tip goes in
+  kSend,      // the host's tip goes in; what the sandbox has beyond the base is put on top of it there
+  kReplace,   // the host's tip goes in, and stands there
   kFetch,     // the sandbox's tip comes out
   kHostGone,  // the host's branch was deleted: nothing happens until it is back
 };
 struct Tips {
   std::string base, host, sandbox;
-  std::string refused;  // the sandbox tip that was refused last
+  std::string refused;  // the sandbox tip that was refused, or set aside, last
+  std::string clashed;  // the sandbox tip that cannot be put on top of this host tip
 };
 TipStep decide_tips(const Tips& tips);
 
@@ -47,6 +51,9 @@ class GitLink {
     BaseStore* base;
     wire::Id* last_id;
     std::function<void(Event)> tell;
+    // Whether these files are the same on both sides, or will not be for a reason that has been told. A branch moves after the files of its
+    // new commits: else `git add -A`, there, would take them for deleted.
+    std::function<bool(const std::vector<std::string>& paths)> carried;
   };
   GitLink(git::Repository repository, const StartSettings& settings, DoorLimits limits, Context context);
 
@@ -70,6 +77,11 @@ class GitLink {
   Result<> step();
   // Nothing under way and nothing to do. A refused tip counts as settled.
   bool settled() const;
+  // Whether who asked at `asked` need not wait for settled(): why_not() says what is in the way.
+  bool stuck_since(Clock::time_point asked) const { return trouble_.lasts(asked); }
+  const std::string& why_not() const { return trouble_.why(); }
+  // Somebody asks: what waits out a pause is tried again.
+  void hurry() { trouble_.hurry(); }
   // How often the worktree's index was made to follow.
   std::uint64_t index_moves() const { return index_moves_; }
   // Outgoing pack: a descriptor to poll for reading while the stream takes data, or -1.
@@ -77,16 +89,36 @@ class GitLink {
   Result<> pump();
 
  private:
+  // Files of a branch's new commits that are waited for.
+  struct Arrival {
+    std::string from, to;
+    std::vector<std::string> paths;
+    Clock::time_point until{};
+  };
+
   bool stream_wants() const { return context_.stream->may_send_data(); }
   std::string ref() const { return "refs/heads/" + branch_; }
   std::string kept_ref(std::string_view what, const std::string& oid) const;
   std::string signature() const;
   // True when `tip` is one of the trail's and older than the agreed one, or an ancestor of that.
   bool fell_back(const std::string& tip) const;
-  Result<> begin_send();
+  Tips tips() const;
+  bool arrived(const std::string& from, const std::string& to);
+  void note(const std::string& text);
+
+  // ---- in ----
+  Result<> begin_send(bool replace);
+  Result<> start_packing();
+  Result<> sent(const wire::Done& done);
+  void clash(const wire::Done& done);
+
+  // ---- out ----
   Result<> begin_fetch();
-  Result<> accept();
-  Result<> accept_checked(const std::string& tip);
+  Result<> check_pack();
+  void take_checked();
+  Result<bool> accept_checked(const std::string& tip);
+  Result<> set_aside(const std::string& tip);
+  Result<> move_to(const std::string& tip, bool forward);
   void refuse(const Error& error);
   void follow();
   // The index that is behind, on disk: who takes over from a killed worker must know, or the next commit on the host
@@ -96,22 +128,30 @@ class GitLink {
   void caught_up();
 
   git::Repository repository_;
-  std::string branch_, sandbox_name_, worktree_;
+  std::string branch_, sandbox_name_;
   std::filesystem::path behind_file_;    // index_behind_, for the next worker
   std::filesystem::path boundary_file_;  // where the sandbox's history ends; absent: nowhere
   DoorLimits limits_;
   Context context_;
+  BranchMove mover_;
+  BranchTrouble trouble_;
   std::string host_, far_, refused_, told_gone_;
-  bool far_known_ = false;
+  bool far_known_ = false, head_heard_ = false;  // heard: since sending began
   std::string signature_;
-  Clock::time_point retry_at_{};
+  std::optional<Arrival> arrival_;
 
   wire::Id fetch_id_ = 0, send_id_ = 0;
-  std::string fetching_, sent_tip_, sent_over_;  // sent_over_: what the far end had when sending began
+  std::string fetching_;
+  std::string checked_;  // came out, is sound and in the repository; no ref has it yet
   std::optional<git::Quarantine> quarantine_;
-  bool sending_ = false;
+
+  std::string sent_tip_;
+  std::string stored_inside_;         // a tip whose pack the far end has, though its branch is elsewhere
+  std::string clashed_host_, clashed_far_, clash_;  // which two tips do not go together, and why
+  bool sending_ = false, replacing_ = false;
   sys::Child packer_;
-  sys::Fd pack_out_;
+  sys::Fd pack_out_, packer_words_;
+  std::string pack_failure_;
   // The index is still at `first`, the branch at `second`.
   std::optional<std::pair<std::string, std::string>> index_behind_;
   std::uint64_t index_moves_ = 0;

@@ -107,7 +107,8 @@ Result<> Session::Impl::open_worktree(const git::Repository& repository) {
   for (const auto& [path, entry] : base.state()) agreed.push_back(path);
   tree->keep(agreed);
   git.emplace(repository, settings, options.limits,
-              GitLink::Context{&stream, &door, &base, &last_id, [this](Event event) { tell(std::move(event)); }});
+              GitLink::Context{&stream, &door, &base, &last_id, [this](Event event) { tell(std::move(event)); },
+                               [this](const std::vector<std::string>& paths) { return carried(paths); }});
   TRY(git->start());
   open_branches(repository);
   std::vector<sys::Fd> disks;
@@ -255,7 +256,7 @@ void Session::Impl::tell(Event event) {
   event.text = printable(event.text, 2000);
   log::info("{} {} {} {}", event.kind, printable(event.path), event.version, event.text);
   // What was in a commit's way is over.
-  if (event.kind == "commit" || event.kind == "commit_in") told_caught_up = false;
+  if (event.kind == "commit" || event.kind == "commit_in" || event.kind == "unstuck") told_caught_up = false;
   say(to_json(event));
 }
 
@@ -318,8 +319,19 @@ Result<> Session::Impl::request(const json::object& line) {
   return {};
 }
 
-bool Session::Impl::quiet() const {
-  return ready && !recovery_due && !round && !plan_again && !first_dirty && !full_scan_due && git->settled() && !marks_due;
+bool Session::Impl::files_quiet() const { return ready && !recovery_due && !round && !plan_again && !first_dirty && !full_scan_due && !marks_due; }
+
+bool Session::Impl::quiet() const { return files_quiet() && git->settled(); }
+
+// Whether each of these is the same on both sides, as far as anybody knows, or is kept apart for a reason.
+bool Session::Impl::carried(const std::vector<std::string>& paths) const {
+  if (!have_sandbox || first_dirty || full_scan_due) return false;
+  return std::all_of(paths.begin(), paths.end(), [this](const std::string& path) {
+    const auto here = tree->state().find(path), there = sandbox.find(path);
+    const bool in_one = here == tree->state().end(), in_other = there == sandbox.end();
+    if (in_one || in_other ? in_one == in_other : here->second == there->second) return true;
+    return blocked.contains(path) || holding.contains(path);
+  });
 }
 
 // Everything is agreed and recorded, and whatever happens next is said by a descriptor.
@@ -336,7 +348,7 @@ Result<> Session::Impl::answer_syncs() {
     door.expect_barrier(sync.barrier);
     stream.send(wire::Barrier{sync.barrier});
   }
-  if (!quiet()) return {};
+  if (!files_quiet()) return {};
   // What could not be carried only just now ("it changed meanwhile") is no answer yet; what goes on being in the way is one.
   const auto now = Clock::now();
   const bool unsettled = std::any_of(blocked.begin(), blocked.end(),
@@ -346,21 +358,20 @@ Result<> Session::Impl::answer_syncs() {
     return std::all_of(blocked.begin(), blocked.end(), [&](const auto& item) { return item.second.tried_at >= sync.asked; });
   };
   const auto answerable = [&](const SyncRequest& sync) {
-    return sync.barrier_done && ((!unsettled && tried(sync)) || now >= sync.asked + kSettles);
+    return sync.barrier_done && (git->settled() || git->stuck_since(sync.heard)) && ((!unsettled && tried(sync)) || now >= sync.asked + kSettles);
   };
   if (std::none_of(syncs.begin(), syncs.end(), answerable)) return {};
   // Who is told that both sides agree may count on it: this very state is in the history, to merge from and to go back to.
   TRY(record_history(true));
   json::array paths;
   for (const auto& [path, why] : blocked) paths.emplace_back(json::object{{"path", path}, {"text", why.reason}});
+  json::object answer{{"ok", true}, {"tip", base.tip()}, {"entries", base.state().size()}, {"held", held.files().size()}, {"blocked", std::move(paths)}};
+  // Why the branch is not the same on both sides.
+  if (!git->settled()) answer["branch"] = git->why_not();
   for (const SyncRequest& sync : syncs) {
-    if (answerable(sync))
-      say({{"reply", sync.id},
-           {"ok", true},
-           {"tip", base.tip()},
-           {"entries", base.state().size()},
-           {"held", held.files().size()},
-           {"blocked", paths}});
+    if (!answerable(sync)) continue;
+    answer["reply"] = sync.id;
+    say(answer);
   }
   std::erase_if(syncs, answerable);
   return {};
@@ -390,7 +401,11 @@ Result<> Session::Impl::handle(wire::Message& message, std::size_t size) {
     return {};
   }
   if (const auto* m = std::get_if<wire::BarrierDone>(&message)) {
-    for (SyncRequest& sync : syncs) sync.barrier_done |= sync.barrier == m->id;
+    for (SyncRequest& sync : syncs) {
+      if (sync.barrier == m->id) sync.barrier_done = true, sync.heard = Clock::now();
+    }
+    // Where both branches are is known now.
+    git->hurry();
     return {};
   }
   if (auto* m = std::get_if<wire::FarHello>(&message)) far = std::move(*m);

@@ -90,7 +90,7 @@ struct Session::Impl {
     std::int64_t id = 0;
     wire::Id barrier = 0;
     bool barrier_done = false;
-    Time asked{};
+    Time asked{}, heard{};  // heard: of all that was there then
   };
 
   Impl(SessionOptions o, sys::FileLock l, Stream s, sys::Fd c, BaseStore b, History h, HeldStore r, sys::TreeWatcher w,
@@ -127,6 +127,8 @@ struct Session::Impl {
   Result<> record_history(bool everything);
   Result<> finish();
   bool quiet() const;
+  bool files_quiet() const;
+  bool carried(const std::vector<std::string>& paths) const;
   bool calm() const;
 
   // ---- session_round.cc ----

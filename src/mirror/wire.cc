@@ -68,7 +68,7 @@ class Reader {
   }
   void field(DoneStatus& v) {
     const auto raw = number(1);
-    if (raw > 2) broken("an unknown status");
+    if (raw > static_cast<std::uint8_t>(DoneStatus::kClash)) broken("an unknown status");
     v = static_cast<DoneStatus>(raw);
   }
   void field(Hash& v) {
@@ -154,7 +154,7 @@ void fields(A& a, M& m) {
     a.field(m.id);
     for (auto* oids : {&m.wants, &m.haves}) a.list(*oids, [&](auto& oid) { a.field(oid, kMaxName); });
   } else if constexpr (std::is_same_v<T, GitPack>) {
-    a.field(m.id), a.field(m.new_oid, kMaxName), a.field(m.old_oid, kMaxName);
+    a.field(m.id), a.field(m.new_oid, kMaxName), a.field(m.old_oid, kMaxName), a.field(m.agreed_oid, kMaxName);
   } else if constexpr (std::is_same_v<T, Note> || std::is_same_v<T, Problem>) {
     a.field(m.text, kMaxText);
   } else if constexpr (std::is_same_v<T, Flush>) {
@@ -171,7 +171,7 @@ void fields(A& a, M& m) {
   } else if constexpr (std::is_same_v<T, ContentGone>) {
     a.field(m.id);
   } else if constexpr (std::is_same_v<T, Done>) {
-    a.field(m.id), a.field(m.status), a.field(m.actual), a.field(m.message, kMaxText);
+    a.field(m.id), a.field(m.status), a.field(m.actual), a.field(m.message, kMaxText), a.field(m.replayed);
   } else if constexpr (std::is_same_v<T, BarrierDone>) {
     a.field(m.id), a.field(m.generation);
   } else if constexpr (std::is_same_v<T, Head>) {

@@ -93,17 +93,19 @@ struct Barrier {
   Id id = 0;
 };
 // One pack of everything that `wants` (at least one) reach and `haves` do not. Answered with Pack, which names the first
-// of `wants`, and Data, or with Done(failed).
+// of `wants`, and Data, or with Done(failed), also in place of the last Data.
 struct GitFetch {
   Id id = 0;
   std::vector<ObjectId> wants, haves;
 };
-// New tip for the branch. Data with a pack follows (thin allowed: the other side has `old_oid`). The far end checks
-// that its branch is at `old_oid` ("" for an unborn one), stores the pack, moves the ref, lets its index follow, and
-// answers Done.
+// New tip for the branch. Data with a pack follows (thin allowed: the other side has `old_oid`; no bytes: it has them all). The far end stores
+// the pack, moves the ref together with its index, and answers Done.
+//   agreed_oid ""   its branch must be at `old_oid` ("" for an unborn one), and becomes `new_oid`
+//   agreed_oid      what both sides agreed on last: whatever its branch has beyond that is put on top of `new_oid`, commit by commit. It may
+//                   have moved on from `old_oid`. Done says how many were put on top, or kClash: one does not apply, nothing has moved.
 struct GitPack {
   Id id = 0;
-  ObjectId new_oid, old_oid;
+  ObjectId new_oid, old_oid, agreed_oid;
 };
 // Write everything down to the disk, with `mark` in a file of its own beside it. Answered with Done.
 struct Flush {
@@ -146,12 +148,14 @@ struct Content {
 struct ContentGone {
   Id id = 0;
 };
-enum class DoneStatus : std::uint8_t { kOk = 0, kConflict = 1, kFailed = 2 };
+// The last two answer a GitPack only; its pack is stored then. kWaiting: somebody inside is in the middle of something, again in a moment.
+enum class DoneStatus : std::uint8_t { kOk = 0, kConflict = 1, kFailed = 2, kWaiting = 3, kClash = 4 };
 struct Done {
   Id id = 0;
   DoneStatus status = DoneStatus::kOk;
   std::optional<Entry> actual;
   std::string message;
+  std::uint32_t replayed = 0;  // commits that were put on top (GitPack)
 };
 struct BarrierDone {
   Id id = 0;

@@ -167,7 +167,7 @@ Result<json::object> Manager::sync(const Where& where, const ProgressSink& progr
   json::array stuck;
   if (const auto* blocked = json::array_or_null(reply, "blocked")) stuck = *blocked;
   return json::object{{"name", record.name}, {"conflicts", status.conflicts}, {"held", status.held.size()}, {"stuck", std::move(stuck)},
-                      {"refused", status.refused}, {"problem", status.problem}};
+                      {"branch", json::string_or(reply, "branch")}, {"refused", status.refused}, {"problem", status.problem}};
 }
 
 Result<json::array> Manager::history(const Where& where) const {

@@ -71,7 +71,9 @@ Result<> Manager::bring_out(Record& record, const ProgressSink& progress) {
   }
   if (up) {
     Phase phase(progress, "sync", "Waiting until both sides agree");
-    TRY(context(mirrors_.sync(record.id, kSyncTime), fmt::format("while waiting for {}", record.name)));
+    TRY_ASSIGN(const json::object reply, context(mirrors_.sync(record.id, kSyncTime), fmt::format("while waiting for {}", record.name)));
+    if (const auto branch = json::string_or(reply, "branch"); !branch.empty())
+      return fail(ErrorKind::kConflict, fmt::format("the newest commits of {} do not come out: {}", record.name, printable(branch, 2000)), "locki doctor");
   }
   const std::string refused = mirrors_.status(record.id).refused;
   if (!refused.empty()) return fail(ErrorKind::kConflict, fmt::format("the newest commits of {} were refused: {}", record.name, refused), "locki doctor");

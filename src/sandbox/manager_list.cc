@@ -105,7 +105,8 @@ Result<json::array> Manager::list(const std::string& cwd, bool all) const {
         o["ended"] = std::move(ended);  // with which status
       }
       o["mirror"] = json::object{{"state", mirror.state}, {"held", mirror.state == "stopped" ? held_files(record).size() : mirror.held.size()},
-                                {"conflicts", mirror.conflicts}, {"stuck", mirror.stuck.size()}, {"refused", mirror.refused}, {"problem", mirror.problem}, {"recovered", mirror.recovered}};
+                                {"conflicts", mirror.conflicts}, {"stuck", mirror.stuck.size()}, {"refused", mirror.refused}, {"branch_stuck", mirror.branch_stuck},
+                                {"problem", mirror.problem}, {"recovered", mirror.recovered}};
       Work work = there ? work_of(git_, record, of_repository) : Work{};
       o["dirty"] = std::move(work.dirty);
       o["ahead"] = std::move(work.ahead);

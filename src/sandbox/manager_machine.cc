@@ -233,6 +233,7 @@ Result<json::array> Manager::doctor() {
     for (const auto& record : *records) {
       const auto mirror = mirrors_.status(record.id);
       if (!mirror.refused.empty()) add("commits of " + record.name, false, "refused: " + mirror.refused, "they stay inside; the agent was told why");
+      if (!mirror.branch_stuck.empty()) add("branch of " + record.name, false, mirror.branch_stuck, "files go on travelling; it is tried again by itself, and at once when the branch moves");
       if (!mirror.stuck.empty()) {
         add("files of " + record.name, false, fmt::format("{} cannot be carried, {} among them: {}", mirror.stuck.size(), printable(mirror.stuck.begin()->first), mirror.stuck.begin()->second), "locki sync " + record.name + " names all of them");
       }

@@ -47,6 +47,7 @@ std::vector<std::string> Manager::left_inside(const Record& record, const git::R
   }
   const std::string refused = mirrors_.status(record.id).refused;
   if (!refused.empty()) lines.push_back("commits that were refused: " + refused);
+  if (const auto branch = json::string_or(sync_reply, "branch"); !branch.empty()) lines.push_back("commits that cannot come out: " + printable(branch));
   if (const auto* blocked = json::array_or_null(sync_reply, "blocked")) {
     for (const auto& item : *blocked) {
       if (!item.is_object()) continue;

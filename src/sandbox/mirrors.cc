@@ -56,7 +56,7 @@ class Lines {
 
 bool all_came_out(const json::object& sync_reply) {
   const auto* blocked = json::array_or_null(sync_reply, "blocked");
-  return blocked == nullptr || blocked->empty();
+  return (blocked == nullptr || blocked->empty()) && json::string_or(sync_reply, "branch").empty();
 }
 
 // Lives as long as its thread or a caller needs it.
@@ -159,6 +159,7 @@ class Mirrors::Mirror {
         status_.held.clear();
         status_.stuck.clear();
         status_.refused.clear();
+        status_.branch_stuck.clear();
       }
       auto ended = attempt();
       {
@@ -266,6 +267,8 @@ class Mirrors::Mirror {
     if (event.kind == "blocked" && status_.stuck.size() < kMaxStuck) status_.stuck[event.path] = event.text;
     if (event.kind == "unblocked") status_.stuck.erase(event.path);
     if (event.kind == "rejected") status_.refused = event.text;
+    if (event.kind == "stuck") status_.branch_stuck = event.text;
+    if (event.kind == "unstuck" || event.kind == "rejected") status_.branch_stuck.clear();
     if (event.kind == "commit" || event.kind == "commit_in" || event.kind == "diverged") status_.refused.clear();
     if (event.kind == "problem" || event.kind == "violation" || event.kind == "failed") status_.problem = event.text;
     status_.events.push_back(std::move(event));

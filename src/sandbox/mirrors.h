@@ -29,6 +29,7 @@ struct MirrorStatus {
   std::set<std::string> held;                // paths that wait for the user's review
   std::map<std::string, std::string> stuck;  // paths that cannot be carried now, and why
   std::string refused;                       // why the sandbox's commits do not come out; "" when they do
+  std::string branch_stuck;                  // why the branch cannot travel, with git's words; "" when it can
   std::string problem;
   std::string recovered;             // what was put back after a crash; stays while the mirror runs
   std::deque<mirror::Event> events;  // the newest last, at most 100
@@ -42,7 +43,7 @@ struct MirrorPlan {
   std::chrono::milliseconds begin_after{0};  // unless it is asked something before
 };
 
-// The answer to a sync: nothing is in the way that keeps a file inside. (Held files are a matter of their own.)
+// The answer to a sync: nothing is in the way that keeps a file or a commit inside. (Held files are a matter of their own.)
 bool all_came_out(const json::object& sync_reply);
 
 class Mirrors {

@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -244,6 +246,18 @@ Result<std::string> run_ok(ProcessSpec spec, std::string_view input, RunLimits l
     return fail(ErrorKind::kFailed, std::move(message));
   }
   return std::move(output.out);
+}
+
+Fd make_words() { return Fd(::memfd_create("words", MFD_CLOEXEC)); }
+
+std::string read_words(const Fd& words) {
+  constexpr off_t kMost = 4096;
+  struct stat st {};
+  if (!words || ::fstat(words.get(), &st) != 0) return "";
+  std::string text(static_cast<std::size_t>(std::min(st.st_size, kMost)), '\0');
+  const ssize_t n = ::pread(words.get(), text.data(), text.size(), st.st_size - static_cast<off_t>(text.size()));
+  text.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+  return std::string(trim(text));
 }
 
 Result<std::string> find_program(std::string_view name) {

@@ -78,6 +78,11 @@ Result<Output> run(ProcessSpec spec, std::string_view input = {}, RunLimits limi
 // The same, but a non-zero exit is an error that carries the command, its exit and the tail of its stderr. Returns stdout.
 Result<std::string> run_ok(ProcessSpec spec, std::string_view input = {}, RunLimits limits = {});
 
+// For a child that streams: an anonymous file for its stderr (give it as spec.err), and, once it has ended, the last of what it said, at most
+// 4 KiB. An invalid descriptor says nothing.
+Fd make_words();
+std::string read_words(const Fd& words);
+
 // Absolute path of a system program, from fixed directories (/usr/local/{s,}bin, /usr/{s,}bin, /{s,}bin), never $PATH.
 Result<std::string> find_program(std::string_view name);
 

@@ -98,6 +98,50 @@ TEST_F(HostileFarEnd, MovesOnBeforeItAnswers) {
   EXPECT_EQ(asked->wants, (std::vector<std::string>{agents}));
 }
 
+// Whatever it answers to the user's commit, the worker asks it again with pauses, believes no word of it, and the user's branch stays.
+TEST_F(HostileFarEnd, LiesAboutWhatItPutOnTop) {
+  greet();
+  std::vector<wire::ListedEntry> entries;
+  for (const std::string name : {".gitignore", "README", "mine"}) {
+    const std::string text = read(pair_.host() / name);
+    entries.push_back({name, Entry::file(text.size(), hash_of(text))});
+  }
+  list(entries);
+  const auto agreed = pair_.git(pair_.host(), {"rev-parse", "HEAD"});
+  send(wire::Head{"topic", agreed, 0});
+  ASSERT_TRUE(wait_while(pair_.request({{"request", "sync"}}), [&](const wire::Message& message) { comply(message); }));
+  const auto users = pair_.commit(pair_.host(), "the user's");
+  int head = 0;
+  for (const auto status : {wire::DoneStatus::kClash, wire::DoneStatus::kWaiting, wire::DoneStatus::kConflict, wire::DoneStatus::kFailed}) {
+    for (const bool moves : {false, true}) {
+      int asked = 0;
+      const auto lie = [&](const wire::Message& message) {
+        const auto* data = std::get_if<wire::Data>(&message);
+        const auto* fetch = std::get_if<wire::GitFetch>(&message);
+        if (fetch == nullptr && (data == nullptr || !(data->last || data->failed))) return;
+        ++asked;
+        if (moves) send(wire::Head{"topic", std::string(38, 'b') + std::to_string(10 + head++ % 90), 0});
+        send(wire::Done{.id = fetch != nullptr ? fetch->id : data->id, .status = status, .message = "\x1b[2J lies", .replayed = 7});
+      };
+      send(wire::Head{"topic", moves ? std::string(40, 'c') : agreed, 0});
+      const auto end = steady_clock::now() + seconds(3);
+      while (steady_clock::now() < end) {
+        if (!sys::wait_readable(pair_.far_fd(), std::chrono::milliseconds(20)).value_or(false)) continue;
+        std::uint8_t buffer[65536];
+        const auto n = sys::read_some(pair_.far_fd(), buffer, sizeof buffer);
+        ASSERT_TRUE(n && *n > 0);
+        decoder_.feed(ByteView(buffer, *n));
+        for (auto frame = decoder_.next(); frame && *frame; frame = decoder_.next()) lie((*frame)->message);
+      }
+      EXPECT_LE(asked, 16) << static_cast<int>(status) << moves;
+    }
+  }
+  EXPECT_EQ(pair_.git(pair_.host(), {"rev-parse", "topic"}), users);
+  EXPECT_EQ(pair_.git(pair_.path("repo"), {"for-each-ref", "refs/locki"}), "");
+  (void)pair_.event("never", seconds(0));
+  for (const Event& event : pair_.events) EXPECT_EQ(event.text.find('\x1b'), std::string::npos) << event.kind;
+}
+
 // What it lists it never gives: the worker neither asks without end nor lets a sync wait for ever.
 TEST_F(HostileFarEnd, NeverGivesWhatItLists) {
   greet();

@@ -11,7 +11,7 @@ namespace locki::mirror::test {
 namespace {
 
 // What is done on both sides while no mirror runs, so that the next one meets it all at once.
-enum class Work { kFiles, kBothCommit, kRewritten, kUserCommits, kBranches, kCrash, kRest };
+enum class Work { kFiles, kBothCommit, kClash, kRewritten, kUserCommits, kBranches, kCrash, kRest };
 
 struct Point {
   const char* name;
@@ -26,11 +26,14 @@ constexpr Point kPoints[] = {
     {"history.held", Work::kFiles},       {"held.save", Work::kFiles},           {"round.preserved", Work::kFiles},    {"round.merged", Work::kFiles},
     {"round.finished", Work::kFiles},     {"index.marked", Work::kFiles},        {"pack.moving", Work::kFiles},        {"commit.checked", Work::kFiles},
     {"commit.migrated", Work::kFiles},    {"commit.moved", Work::kFiles},        {"commit.agreed", Work::kFiles},      {"commit.followed", Work::kFiles},
-    {"commit.diverged", Work::kBothCommit}, {"commit.rewritten", Work::kRewritten}, {"commit.sent", Work::kUserCommits}, {"branches.migrated", Work::kBranches},
+    {"commit.diverged", Work::kClash}, {"commit.rewritten", Work::kRewritten}, {"commit.sent", Work::kUserCommits}, {"branches.migrated", Work::kBranches},
     {"branches.moved", Work::kBranches},  {"tree.written", Work::kFiles, true},  {"tree.exchanged", Work::kFiles, true}, {"tree.placed", Work::kFiles, true},
     {"tree.aside", Work::kFiles, true},   {"tree.removed", Work::kFiles, true},  {"tree.directory", Work::kFiles, true}, {"tree.symlink", Work::kFiles, true},
     {"round.intended", Work::kFiles},     {"recovery.judged", Work::kCrash},     {"recovery.noted", Work::kCrash},     {"durable.flushed", Work::kRest},
-    {"far.unpacked", Work::kUserCommits, true}, {"far.moved", Work::kUserCommits, true}};
+    {"far.unpacked", Work::kUserCommits, true}, {"far.moved", Work::kUserCommits, true}, {"index.prepared", Work::kFiles}, {"index.locked", Work::kFiles},
+    {"index.replaced", Work::kFiles},     {"index.prepared", Work::kUserCommits, true}, {"index.locked", Work::kUserCommits, true}, {"index.replaced", Work::kUserCommits, true},
+    {"far.replayed", Work::kBothCommit, true}, {"far.moved", Work::kBothCommit, true}, {"index.locked", Work::kBothCommit, true}, {"commit.sent", Work::kBothCommit},
+    {"commit.moved", Work::kBothCommit}};
 
 std::string twenty_lines() {
   std::string text;
@@ -79,6 +82,12 @@ class Killed : public ::testing::TestWithParam<Point> {
         write(pair_.inside() / "agents", "a");
         tip_ = pair_.commit(pair_.inside(), "of the agent");
         write(pair_.host() / "humans", "h");
+        users_ = pair_.commit(pair_.host(), "of the user");
+        return;
+      case Work::kClash:
+        write(pair_.inside() / "both", "of the agent");
+        tip_ = pair_.commit(pair_.inside(), "of the agent");
+        write(pair_.host() / "both", "of the user");
         users_ = pair_.commit(pair_.host(), "of the user");
         return;
       case Work::kRewritten:
@@ -147,6 +156,12 @@ class Killed : public ::testing::TestWithParam<Point> {
         return;
       }
       case Work::kBothCommit:
+        EXPECT_EQ(host({"log", "--format=%s", "-2", "topic"}), "of the agent\nof the user");
+        EXPECT_EQ(host({"rev-parse", "topic~1"}), users_);
+        EXPECT_EQ(host({"status", "--porcelain"}), "");
+        EXPECT_EQ(pair_.git(pair_.inside(), {"status", "--porcelain"}), "");
+        return;
+      case Work::kClash:
         EXPECT_EQ(host({"rev-parse", "topic"}), users_);
         EXPECT_NE(host({"for-each-ref", "--format=%(objectname)", "refs/locki/test/diverged-" + tip_.substr(0, 12)}), "");
         return;
@@ -195,7 +210,7 @@ TEST_P(Killed, TheNextOneGoesOn) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Points, Killed, ::testing::ValuesIn(kPoints), [](const auto& one) {
-  std::string name = std::string(one.param.far ? "endpoint_" : "worker_") + one.param.name;
+  std::string name = std::string(one.param.far ? "endpoint_" : "worker_") + one.param.name + (one.param.work == Work::kBothCommit ? "_both" : "");
   std::replace(name.begin(), name.end(), '.', '_');
   return name;
 });

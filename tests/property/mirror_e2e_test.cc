@@ -290,27 +290,6 @@ TEST_F(MirrorE2e, ACommitBehindALock) {
   EXPECT_NE(std::find_if(in, pair_.events.end(), kind("caught-up")), pair_.events.end());
 }
 
-TEST_F(MirrorE2e, BothCommit) {
-  pair_.start();
-  ASSERT_TRUE(pair_.sync());
-  pair_.stop();
-  write(pair_.inside() / "a", "a\n");
-  const auto agents = pair_.commit(pair_.inside(), "agent");
-  write(pair_.host() / "b", "b\n");
-  const auto humans = pair_.commit(pair_.host(), "human");
-  pair_.start();
-  ASSERT_TRUE(pair_.sync());
-  expect_same();
-  EXPECT_EQ(pair_.git(pair_.host(), {"rev-parse", "topic"}), humans);
-  EXPECT_EQ(pair_.git(pair_.inside(), {"rev-parse", "topic"}), humans);
-  const auto diverged = pair_.event("diverged", seconds(1));
-  ASSERT_TRUE(diverged);
-  EXPECT_EQ(pair_.git(pair_.path("repo"), {"rev-parse", diverged->path}), agents);
-  // The agent's files are there all the same, as changes.
-  EXPECT_EQ(read(pair_.host() / "a"), "a\n");
-  pair_.stop();
-}
-
 TEST_F(MirrorE2e, AHostileCommitStaysInside) {
   pair_.start();
   ASSERT_TRUE(pair_.sync());

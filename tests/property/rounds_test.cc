@@ -17,12 +17,7 @@ unsigned courses() {
 
 class Rounds : public ::testing::TestWithParam<unsigned> {
  protected:
-  // A git command that may meet the mirror's own at work, as anybody's may.
-  bool try_git(const fs::path& where, std::vector<std::string> args) const {
-    sys::ProcessSpec spec{.program = program_.git, .args = std::move(args), .environment = sys::clean_environment(), .directory = where.string()};
-    spec.environment["HOME"] = pair_.path("home").string();
-    return sys::run_ok(spec).has_value();
-  }
+  bool try_git(const fs::path& where, std::vector<std::string> args) const { return pair_.try_git(where, std::move(args)); }
   std::size_t pick(std::size_t below) { return random_() % below; }
 
   void edit(const fs::path& root, const std::string& who) {
@@ -99,7 +94,6 @@ class Rounds : public ::testing::TestWithParam<unsigned> {
   }
 
   MirrorPair pair_;
-  git::Program program_ = *git::find_git(pair_.path("home").string());
   std::mt19937 random_{GetParam()};
   std::set<std::string> agreed_;  // contents
   unsigned number_ = 0;

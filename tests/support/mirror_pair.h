@@ -113,6 +113,13 @@ class MirrorPair {
     EXPECT_TRUE(out.has_value()) << (out ? "" : out.error().describe());
     return out ? std::string(trim(*out)) : "";
   }
+  // One that may meet the mirror's own at work, as anybody's may.
+  bool try_git(const fs::path& where, std::vector<std::string> args) const {
+    sys::ProcessSpec spec{.program = program_.git, .args = std::move(args), .environment = sys::clean_environment(), .directory = where.string()};
+    spec.environment["HOME"] = path("home").string();
+    spec.environment["GIT_EDITOR"] = "true";
+    return sys::run_ok(spec).has_value();
+  }
   std::string commit(const fs::path& where, const std::string& message) const {
     git(where, {"add", "-A"});
     git(where, {"commit", "-q", "--allow-empty", "-m", message});
@@ -200,6 +207,7 @@ class MirrorPair {
     while (auto got = line(deadline - steady_clock::now())) {
       if (json::int_or(*got, "reply") != id) continue;
       stuck.clear();
+      branch_stuck = json::string_or(*got, "branch");
       if (const auto* paths = json::array_or_null(*got, "blocked")) {
         for (const auto& item : *paths) stuck.push_back(json::string_or(item.get_object(), "path"));
       }
@@ -256,6 +264,7 @@ class MirrorPair {
   }
   // The paths of the last sync's answer that could not be carried.
   std::vector<std::string> stuck;
+  std::string branch_stuck;  // why the branch could not
 
   // Waits for an event that was not taken yet.
   std::optional<Event> event(const std::string& kind, seconds timeout = seconds(120)) {

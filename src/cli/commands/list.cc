@@ -28,6 +28,8 @@ Cell work_cell(const json::object& sandbox) {
 Cell mirror_cell(const json::object& sandbox) {
   const auto* mirror = json::object_or_null(sandbox, "mirror");
   if (mirror == nullptr) return {json::string_or(sandbox, "problem"), Tint::kRed};
+  // The long text is in doctor.
+  if (!json::string_or(*mirror, "branch_stuck").empty()) return {"branch stuck", Tint::kRed};
   if (const auto problem = json::string_or(*mirror, "problem"); !problem.empty()) return {problem, Tint::kRed};
   if (!json::string_or(*mirror, "refused").empty()) return {"commits refused: " + json::string_or(*mirror, "refused"), Tint::kRed};
   std::vector<std::string> parts;

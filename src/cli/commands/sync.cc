@@ -18,6 +18,9 @@ Result<int> run(Context& context, const Arguments& arguments) {
     }
     return fail(ErrorKind::kFailed, message, "locki list");
   }
+  if (const auto branch = json::string_or(reply, "branch"); !branch.empty()) {
+    return fail(ErrorKind::kFailed, "the files agree, but the branch of " + printable(name) + " cannot travel: " + printable(branch, 2000), "locki doctor");
+  }
   if (const auto refused = json::string_or(reply, "refused"); !refused.empty()) {
     return fail(ErrorKind::kFailed, "the commits of " + printable(name) + " were refused: " + printable(refused), "locki doctor");
   }

@@ -327,6 +327,9 @@ TEST(Sync, NamesWhatCouldNotBeCarried) {
   EXPECT_NE(desk.err.find("data: in the way"), std::string::npos) << desk.err;
   desk.services.answer("sandbox.sync", R"({"name":"fix","conflicts":0,"held":0,"problem":"","refused":"a submodule"})");
   EXPECT_EQ(desk.run({"sync", "fix"}), 1);
+  desk.services.answer("sandbox.sync", R"({"name":"fix","conflicts":0,"held":0,"problem":"","branch":"unable to read 0000"})");
+  EXPECT_EQ(desk.run({"sync", "fix"}), 1);
+  EXPECT_NE(desk.err.find("unable to read 0000"), std::string::npos) << desk.err;
 }
 
 TEST(Fetch, BringsWhatIsNamedAndSaysWhatStays) {

@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "endpoint/init_clone.h"
+#include "endpoint/replay.h"
 #include "endpoint/repository.h"
 #include "mirror/door.h"
 #include "mirror/wire.h"
@@ -130,10 +131,10 @@ class Host {
     send(wire::GitFetch{id, {want}, haves});
     return transfer(id);
   }
-  wire::Done give_pack(const std::string& pack, const std::string& to, const std::string& from) {
+  wire::Done give_pack(const std::string& pack, const std::string& to, const std::string& from, const std::string& agreed = "") {
     const wire::Id id = ++id_;
     door_.expect_done(id);
-    send(wire::GitPack{id, to, from});
+    send(wire::GitPack{id, to, from, agreed});
     send_data(id, pack);
     return expect<wire::Done>();
   }
@@ -446,8 +447,8 @@ TEST_F(EndpointTest, DeadLocksAreTakenAwayAndLivingOnesAreNot) {
   auto living = *sys::spawn({.program = options_.git, .args = {"cat-file", "--batch"}, .environment = Repository::environment(), .directory = root(), .in = pipe.read.get()});
   for (int i = 0; i < 3; ++i) {
     const wire::Done refused = host.give_pack(pack, second, first);
-    EXPECT_EQ(refused.status, wire::DoneStatus::kFailed);
-    EXPECT_NE(refused.message.find("work.lock"), std::string::npos) << refused.message;
+    EXPECT_EQ(refused.status, wire::DoneStatus::kWaiting);
+    EXPECT_NE(refused.message.find("index.lock"), std::string::npos) << refused.message;
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
   EXPECT_TRUE(fs::exists(root() / ".git/refs/heads/work.lock"));
@@ -469,6 +470,57 @@ TEST_F(EndpointTest, DeadLocksAreTakenAwayAndLivingOnesAreNot) {
   host.settle();
   EXPECT_EQ(git(root(), {"status", "--porcelain"}), "A  staged.txt");
   EXPECT_EQ(host.problems, "");  // nothing is wrong any more
+}
+
+TEST(RewrittenCommit, KeepsAllButTreeParentAndSignature) {
+  const std::string raw = "tree 1\nparent 2\nauthor A <a@b> 1 +0000\ncommitter C <c@d> 2 -0100\nencoding ISO-8859-1\ngpgsig -----BEGIN\n x\n \n -----END\nodd header\n\nwords\n\ntree of \xe4\n";
+  EXPECT_EQ(rewritten_commit(raw, "7", "8"), "tree 7\nparent 8\nauthor A <a@b> 1 +0000\ncommitter C <c@d> 2 -0100\nencoding ISO-8859-1\nodd header\n\nwords\n\ntree of \xe4\n");
+  EXPECT_EQ(rewritten_commit("nothing", "7", "8"), "");
+  EXPECT_EQ(rewritten_commit("tree 1\n", "7", "8"), "");
+}
+
+// Both have committed since they agreed. The host knows nothing of what is inside.
+TEST_F(EndpointTest, WhatIsBeyondTheAgreedIsPutOnTop) {
+  const std::string first = make_outer();
+  Host host(root(), options_);
+  ASSERT_EQ(host.give_pack(pack_outer(first + "\n"), first, "").status, wire::DoneStatus::kOk);
+  write("second.txt", "two\n");
+  git(root(), {"add", "-A"});
+  git(root(), {"commit", "-q", "-m", "inside"});
+  const std::string second = commit_outer("third.txt", "three\n");
+  const wire::Done done = host.give_pack(pack_outer(second + "\n^" + first + "\n"), second, first, first);
+  EXPECT_EQ(done.status, wire::DoneStatus::kOk) << done.message;
+  EXPECT_EQ(done.replayed, 1U);
+  const std::string tip = git(root(), {"rev-parse", "work"});
+  EXPECT_EQ(host.head.oid, tip) << "said before the answer";
+  EXPECT_EQ(git(root(), {"rev-parse", "work~1"}), second);
+  EXPECT_EQ(git(root(), {"diff", "--cached", "--name-only"}), "");
+  // Again, as after an answer that was lost: there is nothing to be done.
+  EXPECT_EQ(host.give_pack("", second, first, first).status, wire::DoneStatus::kOk);
+  EXPECT_EQ(git(root(), {"rev-parse", "work"}), tip);
+
+  // What does not go together stays as it is, until the host says that its own is to stand.
+  write("first.txt", "the agent's\n");
+  git(root(), {"commit", "-q", "-a", "-m", "clash"});
+  const std::string theirs = git(root(), {"rev-parse", "work"});
+  const std::string third = commit_outer("first.txt", "the user's\n");
+  const wire::Done clash = host.give_pack(pack_outer(third + "\n^" + second + "\n"), third, theirs, tip);
+  EXPECT_EQ(clash.status, wire::DoneStatus::kClash);
+  EXPECT_NE(clash.message.find("first.txt"), std::string::npos) << clash.message;
+  EXPECT_NE(clash.message.find(theirs.substr(0, 12)), std::string::npos) << clash.message;
+  EXPECT_EQ(git(root(), {"rev-parse", "work"}), theirs);
+  EXPECT_EQ(host.give_pack("", third, theirs).status, wire::DoneStatus::kOk);
+  EXPECT_EQ(git(root(), {"rev-parse", "work"}), third);
+
+  // In the middle of something nothing moves.
+  const std::string fourth = commit_outer("fourth.txt", "four\n");
+  write(".git/MERGE_HEAD", theirs + "\n");
+  const wire::Done waiting = host.give_pack(pack_outer(fourth + "\n^" + third + "\n"), fourth, third, third);
+  EXPECT_EQ(waiting.status, wire::DoneStatus::kWaiting);
+  EXPECT_NE(waiting.message.find("a merge"), std::string::npos) << waiting.message;
+  fs::remove(root() / ".git/MERGE_HEAD");
+  EXPECT_EQ(host.give_pack("", fourth, third, third).status, wire::DoneStatus::kOk);
+  EXPECT_EQ(git(root(), {"rev-parse", "work"}), fourth);
 }
 
 TEST_F(EndpointTest, AnotherBranchCheckedOutIsLeftAlone) {

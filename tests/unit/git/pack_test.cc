@@ -269,32 +269,5 @@ TEST_F(PackTest, OutgoingPackHoldsExactlyWhatIsAskedFor) {
   EXPECT_FALSE(sandbox_.try_git({"cat-file", "-e", secret}).has_value());
 }
 
-TEST_F(PackTest, TheIndexFollows) {
-  sandbox_.write("new", "n");
-  sandbox_.write("README", "changed inside\n");
-  const auto tip = sandbox_.commit_all("work");
-  // The human has something staged that the agent did not touch.
-  host_.write("staged", "s");
-  host_.git({"add", "staged"});
-  // The files came by the mirror.
-  host_.write("new", "n");
-  host_.write("README", "changed inside\n");
-  ASSERT_TRUE(accept(pack(tip, base_), tip, base_).has_value());
-  ASSERT_TRUE(follow_index(host_.repository(), host_.path(), base_, tip).has_value());
-  EXPECT_EQ(host_.git({"status", "--porcelain"}), "A  staged");
-}
-
-TEST_F(PackTest, TheIndexFollowsOverAConflict) {
-  sandbox_.write("README", "changed inside\n");
-  const auto tip = sandbox_.commit_all("work");
-  host_.write("README", "staged by the human\n");
-  host_.git({"add", "README"});
-  ASSERT_TRUE(accept(pack(tip, base_), tip, base_).has_value());
-  ASSERT_TRUE(follow_index(host_.repository(), host_.path(), base_, tip).has_value());
-  // try_git keeps the leading space.
-  EXPECT_EQ(*host_.try_git({"status", "--porcelain"}), " M README\n");
-  EXPECT_EQ(*sys::read_file(host_.path() / "README"), "staged by the human\n");
-}
-
 }  // namespace
 }  // namespace locki::git::test

@@ -121,6 +121,9 @@ TEST_F(DoorTest, Packs) {
   ASSERT_TRUE(send(wire::Pack{1, std::string(40, 'a')}).has_value());
   ASSERT_TRUE(send(wire::Data{1, false, false, std::string(600, 'x')}).has_value());
   expect_refused(wire::Data{1, false, false, std::string(600, 'x')}, "more data");
+  // Where it cannot go on, it says why instead of the rest, once.
+  EXPECT_TRUE(send(wire::Done{1, wire::DoneStatus::kFailed, std::nullopt, "git"}).has_value());
+  expect_refused(wire::Data{1, false, false, "x"}, "nobody asked");
 }
 
 TEST_F(DoorTest, Heads) {
