@@ -141,7 +141,7 @@ const std::map<std::string, Handler, std::less<>>& table() {
        }},
       {"sandbox.sync",
        [](const Call& c) -> Result<Reply> {
-         TRY_ASSIGN(auto result, c.manager.sync(c.where(), c.progress));
+         TRY_ASSIGN(auto result, c.manager.sync(c.where(), json::bool_or(c.params, "durable"), c.progress));
          return Reply{std::move(result), {}};
        }},
       {"sandbox.history", [](const Call& c) { return reply("versions", c.manager.history(c.where())); }},

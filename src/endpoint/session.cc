@@ -155,8 +155,12 @@ void Session::follow() {
 
 // The kernel was started anew since the last mark: what a crash left of the repository is not for git to stumble over.
 void Session::mend() {
-  const Mark mark = marks_.read();
-  if (mark.boot.empty() || mark.boot == sys::boot_id()) return;
+  Mark mark = marks_.read();
+  const std::string before = std::exchange(mark.boot, sys::boot_id());
+  if (before == mark.boot) return;
+  // The next one need not look again; a first one notes where it began.
+  if (auto noted = marks_.write(mark); !noted) log::warning("{}", printable(noted.error().describe()));
+  if (before.empty()) return;
   auto mended = Mend(*repository_, hello_->root, hello_->branch, options_.aside).run(mark.tip);
   if (!mended) return problem("the repository could not be mended: " + mended.error().describe());
   for (const std::string& line : *mended) problem("after a crash: " + line);

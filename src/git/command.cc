@@ -24,8 +24,8 @@ const char* const kOverrides[] = {
     "maintenance.auto=false",
     "uploadpack.packObjectsHook=",
     // What we make outlives the power: objects before the refs that name them. (git's own default leaves out loose
-    // objects and refs.) "batch" writes all loose objects of a command with one flush.
-    "core.fsync=committed,loose-object",
+    // objects, refs and the index.) "batch" writes all loose objects of a command with one flush.
+    "core.fsync=all",
     "core.fsyncMethod=batch",
 };
 

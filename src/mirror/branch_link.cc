@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "git/fetched_refs.h"
 #include "sys/fault.h"
+#include "sys/file.h"
 
 namespace locki::mirror {
 namespace {
@@ -28,6 +29,7 @@ BranchLink::BranchLink(git::Repository repository, const StartSettings& settings
     : repository_(std::move(repository)),
       branch_(settings.branch),
       prefix_(git::fetched_prefix(settings.branch)),
+      fallen_file_(std::filesystem::path(settings.state) / "fetched-before"),
       limits_(limits),
       context_(std::move(context)) {}
 
@@ -99,7 +101,9 @@ Result<> BranchLink::choose(const wire::Branches& message) {
       continue;
     }
     const auto there = here.find(prefix_ + name);
-    request.branches.push_back({name, prefix_ + name, oid, there == here.end() ? "" : there->second});
+    Branch branch{name, prefix_ + name, oid, there == here.end() ? "" : there->second};
+    if (fell_back(branch)) leave_out(name, oid, "fell back with the sandbox's disk; what was fetched before stays: inside, git merge --ff-only " + branch.here);
+    else request.branches.push_back(std::move(branch));
   }
   // One of those that are not listed may be the one that seems to be gone.
   if (request.more > 0) return {};
@@ -108,6 +112,22 @@ Result<> BranchLink::choose(const wire::Branches& message) {
     if (!listed.contains(name)) request.gone.push_back({name, ref, "", oid});
   }
   return {};
+}
+
+Result<> BranchLink::note_fallen() {
+  TRY_ASSIGN(const auto here, git::refs_beneath(repository_, prefix_));
+  if (here.empty()) return {};
+  std::string text;
+  for (const auto& [ref, oid] : here) text += oid + " " + ref + "\n";
+  return sys::write_file(fallen_file_, text, 0600);
+}
+
+// It stands at a commit behind what was fetched before the sandbox fell back, and that is what is still here.
+bool BranchLink::fell_back(const Branch& branch) const {
+  if (branch.here.empty() || branch.here == branch.oid) return false;
+  const auto noted = sys::read_file(fallen_file_);
+  if (!noted || noted->find(branch.here + " " + branch.ref + "\n") == std::string::npos) return false;
+  return repository_.is_ancestor(branch.oid, branch.here).value_or(false);
 }
 
 Result<> BranchLink::fetch() {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <chrono>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <optional>
@@ -41,6 +42,9 @@ class BranchLink {
   Result<> pack(const wire::Pack& pack);
   void data(const wire::Data& data);
   void done(const wire::Done& done);
+  // The sandbox's disk has fallen back: what was fetched until now is not undone because a branch inside is older again.
+  // On disk, because somebody may fetch only weeks later.
+  Result<> note_fallen();
   // Gives up on a far end that does not answer.
   void tick(Clock::time_point now);
 
@@ -69,10 +73,12 @@ class BranchLink {
   Result<> accept();
   void answer();
   void end(const Error& error);
+  bool fell_back(const Branch& branch) const;
   void leave_out(std::string_view name, const git::ObjectId& oid, std::string_view why);
 
   git::Repository repository_;
   std::string branch_, prefix_;
+  std::filesystem::path fallen_file_;
   DoorLimits limits_;
   Context context_;
   std::optional<Request> request_;

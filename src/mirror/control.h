@@ -2,7 +2,7 @@
 // stream socket. The stream to the far end is a second descriptor. Pure conversions; no thread rules.
 //
 //   daemon -> worker   {"start":{…StartSettings…}}                    first line, once
-//                      {"request":"sync","id":7} | {"request":"status","id":8} | {"request":"stop","id":9}
+//                      {"request":"sync","id":7} (and "durable":true: on both disks) | {"request":"status","id":8} | {"request":"stop","id":9}
 //                      {"request":"note","id":0,"text":"…"}           a line for whoever works inside
 //                      {"request":"branches","id":7,"list":true} | {…,"names":["…"]}   (mirror/branch_link.h)
 //   worker -> daemon   {"event":"ready"|…, "path":…, "text":…}

@@ -148,6 +148,9 @@ Result<> GitLink::move_to(const std::string& tip, bool forward) {
   }
   ++index_moves_;
   TRY(look(true));
+  // git has written the ref down, but not that it has this name now.
+  const auto ref_file = repository_.common_dir() / ref();
+  if (std::filesystem::exists(ref_file)) TRY(sys::sync_directory(ref_file.parent_path()));
   TRY(context_.base->set_tip(tip));
   sys::fault_point("commit.agreed");
   if (!moved->behind) caught_up();

@@ -160,6 +160,7 @@ Result<> History::record(const std::vector<Change>& changes, const Opener& open)
       const std::string summary = std::to_string(batch.files) + (batch.files == 1 ? " file" : " files");
       const std::string input = commit_head(kStates, summary, continues) + batch.text + "done\n";
       TRY(context(sys::run_ok(command({"fast-import", "--quiet", "--done"}), input), "while recording a version"));
+      TRY(sync_refs("heads"));
       sys::fault_point("history.recorded");
       continues = true;
     }
@@ -228,6 +229,7 @@ Result<std::string> History::keep(std::string_view path, const Entry& entry, int
   TRY(context(
       sys::run_ok(command({"fast-import", "--quiet", "--done"}), commit_head(ref, message, false) + text + "done\n"),
       "while keeping a version"));
+  TRY(sync_refs("kept"));
   sys::fault_point("history.kept");
   TRY_ASSIGN(const std::string id, sys::run_ok(command({"rev-parse", "--verify", ref})));
   return first_word(id);
@@ -240,6 +242,7 @@ Result<std::string> History::keep_held(const std::vector<HeldContent>& files) {
   for (const HeldContent& file : files)
     input += "M " + mode_of(file.entry) + " inline " + quoted_path(file.path) + "\n" + data_of(file.bytes);
   TRY(context(sys::run_ok(command({"fast-import", "--quiet", "--done"}), input + "done\n"), "while keeping held files"));
+  TRY(sync_refs("held"));
   sys::fault_point("history.held");
   TRY_ASSIGN(const std::string id, sys::run_ok(command({"rev-parse", "--verify", std::string(kHeld)})));
   return first_word(id);

@@ -18,6 +18,7 @@
 #include "git/command.h"
 #include "mirror/state.h"
 #include "sys/fd.h"
+#include "sys/file.h"
 
 namespace locki::mirror {
 
@@ -78,6 +79,8 @@ class History {
       : program_(std::move(program)), directory_(std::move(directory)) {}
   sys::ProcessSpec command(std::vector<std::string> args) const;
   Result<> load_recorded();
+  // git writes a ref down before it gets its name; the name is up to us.
+  Result<> sync_refs(const char* beneath) const { return sys::sync_directory(directory_ / "refs" / beneath); }
 
   git::Program program_;
   std::filesystem::path directory_;

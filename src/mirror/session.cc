@@ -290,7 +290,7 @@ Result<> Session::Impl::request(const json::object& line) {
     stop_id = id;
   } else if (what == "sync") {
     // What is on the host's disk now is already in the watcher's queue, unless not all can be watched.
-    syncs.push_back({.id = id, .asked = Clock::now()});
+    syncs.push_back({.id = id, .durable = json::bool_or(line, "durable"), .asked = Clock::now()});
     if (!watcher.complete()) full_scan_due = true;
     first_dirty = last_dirty = Time{};
   } else if (what == "accept") {
@@ -357,7 +357,10 @@ Result<> Session::Impl::answer_syncs() {
   const auto tried = [&](const SyncRequest& sync) {
     return std::all_of(blocked.begin(), blocked.end(), [&](const auto& item) { return item.second.tried_at >= sync.asked; });
   };
+  const bool hurried = std::any_of(syncs.begin(), syncs.end(), [](const SyncRequest& sync) { return sync.durable && sync.barrier_done; });
+  if (hurried) durability->hurry();
   const auto answerable = [&](const SyncRequest& sync) {
+    if (sync.durable && durability->wanted()) return false;
     return sync.barrier_done && (git->settled() || git->stuck_since(sync.heard)) && ((!unsettled && tried(sync)) || now >= sync.asked + kSettles);
   };
   if (std::none_of(syncs.begin(), syncs.end(), answerable)) return {};

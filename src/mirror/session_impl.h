@@ -90,6 +90,7 @@ struct Session::Impl {
     std::int64_t id = 0;
     wire::Id barrier = 0;
     bool barrier_done = false;
+    bool durable = false;   // wants it on both disks as well
     Time asked{}, heard{};  // heard: of all that was there then
   };
 

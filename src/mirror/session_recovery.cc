@@ -180,6 +180,7 @@ Result<> Session::Impl::put_back(const Recovery& found) {
     inside += one.sandbox && !directory;
     outside += one.host && !directory;
   }
+  if (recovering->doubts.sandbox) TRY(branches->note_fallen());
   TRY_ASSIGN(const FallenTip tip, git->fallen(recovering->doubts));
   sys::fault_point("recovery.judged");
   TRY(base.fall_back(rebased(base.state(), fallen), shown, tip.base, {options.boot, far.boot}));
@@ -194,7 +195,7 @@ Result<> Session::Impl::put_back(const Recovery& found) {
                 " ended without warning, and what had not reached its disk was put back: " + join(what, ", ") +
                 "; every other version is in: locki history";
   }
-  log::info("after an unclean end: {} files inside, {} on the host, {} commits had fallen back", inside, outside, tip.commits);
+  log::info("after an unclean end, {} marks, {} paths in doubt: {} files inside, {} on the host, {} commits had fallen back", base.marks(), base.trail().paths().size(), inside, outside, tip.commits);
   recovery_due = false;
   recovering.reset();
   plan_again = true;

@@ -154,7 +154,7 @@ Result<Record> Manager::stop(const Where& where, bool force, const ProgressSink&
   return record;
 }
 
-Result<json::object> Manager::sync(const Where& where, const ProgressSink& progress) {
+Result<json::object> Manager::sync(const Where& where, bool durable, const ProgressSink& progress) {
   TRY_ASSIGN(Record record, find(where));
   const std::shared_lock awake(life_);
   {
@@ -162,7 +162,7 @@ Result<json::object> Manager::sync(const Where& where, const ProgressSink& progr
     TRY(bring_up(record, progress));
   }
   Phase phase(progress, "sync", "Waiting until both sides agree");
-  TRY_ASSIGN(const auto reply, mirrors_.sync(record.id, kSyncTime));
+  TRY_ASSIGN(const auto reply, mirrors_.sync(record.id, kSyncTime, durable));
   const MirrorStatus status = mirrors_.status(record.id);
   json::array stuck;
   if (const auto* blocked = json::array_or_null(reply, "blocked")) stuck = *blocked;
@@ -187,7 +187,7 @@ Result<json::array> Manager::history(const Where& where) const {
 
 Result<std::size_t> Manager::undo(const Where& where, const std::string& version, const ProgressSink& progress) {
   // Both sides agree first: only then is everything that is there now in the history.
-  TRY(sync(where, progress));
+  TRY(sync(where, false, progress));
   TRY_ASSIGN(const Record record, find(where));
   TRY_ASSIGN(const Config config, this->config());
   TRY_ASSIGN(const auto history, mirror::History::open_existing(git_, records_.directory_of(record.id) / "mirror" / "history"));

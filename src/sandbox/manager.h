@@ -100,7 +100,8 @@ class Manager {
   Result<Record> remove(const RemoveRequest& request, const ProgressSink& progress);
   // Removes every sandbox of this repository whose commits are all in the branch it began from, and that has nothing uncommitted.
   Result<json::array> remove_merged(const std::string& cwd, const ProgressSink& progress);
-  Result<json::object> sync(const Where& where, const ProgressSink& progress);
+  // `durable`: and both sides have it on disk.
+  Result<json::object> sync(const Where& where, bool durable, const ProgressSink& progress);
   // What on the branch and in the worktree would run or steer something on the host: {held, findings, changed, tip}. Held files as the user looks at
   // them (held_report.h); what was shown may then be let in. Findings: review/branch.h.
   Result<json::object> review(const ReviewRequest& request, const ProgressSink& progress);

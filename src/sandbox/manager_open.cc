@@ -123,7 +123,8 @@ Result<> Manager::bring_up(Record& record, const ProgressSink& progress, const a
     }
   }
   if (made) {
-    // What an earlier container held is gone, with the agents' settings in it.
+    // What an earlier container held is gone, with the agents' settings in it; a mirror that waits for it to come back is not this one's.
+    mirrors_.stop(record.id, std::chrono::milliseconds(0));
     record.cloned = false;
     record.incarnation.clear();
     record.agents.clear();

@@ -337,12 +337,12 @@ void Mirrors::stop_all() {
   for (auto& stopper : stoppers) stopper.join();
 }
 
-Result<json::object> Mirrors::sync(const std::string& id, milliseconds timeout) {
+Result<json::object> Mirrors::sync(const std::string& id, milliseconds timeout, bool durable) {
   const auto mirror = find(id);
   if (!mirror) return fail(ErrorKind::kUnavailable, "the sandbox is not running", "locki start");
   const auto deadline = steady_clock::now() + timeout;
   for (;;) {
-    auto reply = mirror->ask({{"request", "sync"}}, std::max(milliseconds(0), std::chrono::duration_cast<milliseconds>(deadline - steady_clock::now())));
+    auto reply = mirror->ask({{"request", "sync"}, {"durable", durable}}, std::max(milliseconds(0), std::chrono::duration_cast<milliseconds>(deadline - steady_clock::now())));
     // A worker that ends (and is started anew by itself) is no answer.
     const bool again = !reply && reply.error().kind() == ErrorKind::kUnavailable && !mirror->over() && steady_clock::now() < deadline;
     const std::string state = mirror->status().state;

@@ -60,7 +60,8 @@ class Mirrors {
   void stop(const std::string& id, std::chrono::milliseconds grace = std::chrono::seconds(5));
   void stop_all();
   // Returns when both sides agreed at some moment after the call. kTimeout, kUnavailable (not running), or why the mirror is closed.
-  Result<json::object> sync(const std::string& id, std::chrono::milliseconds timeout);
+  // `durable`: and both have it on disk.
+  Result<json::object> sync(const std::string& id, std::chrono::milliseconds timeout, bool durable = false);
   // Any request to the worker (mirror/control.h); its answer, or the error it gave.
   Result<json::object> ask(const std::string& id, json::object request, std::chrono::milliseconds timeout);
   MirrorStatus status(const std::string& id) const;

@@ -35,13 +35,18 @@ Result<> write_file(const fs::path& path, std::string_view content, mode_t mode)
     if (::fsync(fd.get()) != 0) return fail_errno(errno, "cannot sync " + printable(beside.native()));
     TRY(rename_file(beside, path));
     // Else it is the name that the power takes away.
-    TRY_ASSIGN(Fd directory, open_file(path.has_parent_path() ? path.parent_path() : fs::path("."), O_RDONLY | O_DIRECTORY));
-    if (::fsync(directory.get()) != 0 && errno != EINVAL) return fail_errno(errno, "cannot sync its directory");
-    return {};
+    return sync_directory(path.has_parent_path() ? path.parent_path() : fs::path("."));
   };
   auto result = write();
   if (!result) ::unlink(beside.c_str());
   return context(std::move(result), "writing " + printable(path.native()));
+}
+
+Result<> sync_directory(const fs::path& path) {
+  TRY_ASSIGN(const Fd directory, open_file(path, O_RDONLY | O_DIRECTORY));
+  // Some file systems have nothing to do for it, and say so.
+  if (::fsync(directory.get()) != 0 && errno != EINVAL) return fail_errno(errno, "cannot sync " + printable(path.native()));
+  return {};
 }
 
 Result<> create_secret(const fs::path& path, std::string_view content) {

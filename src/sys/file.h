@@ -20,6 +20,8 @@ Result<Fd> open_file(const fs::path& path, int flags, mode_t mode = 0600);  // a
 Result<std::string> read_file(const fs::path& path, std::size_t limit = 64 << 20);
 // Beside and rename, on disk when it returns: readers see the old or the new content, also after a crash.
 Result<> write_file(const fs::path& path, std::string_view content, mode_t mode = 0644);
+// Names that were made, renamed or removed in it are on disk afterwards.
+Result<> sync_directory(const fs::path& path);
 // A new file that is 0600 from its first byte; kExists when it is there already.
 Result<> create_secret(const fs::path& path, std::string_view content);
 // All missing parents too; an existing directory is fine. The mode is for those that are made.

@@ -24,6 +24,7 @@ import checks_mirror
 import checks_manage
 import checks_faults
 import checks_sleep
+import checks_crash
 
 AGENTS = ("claude", "codex", "gemini")
 DEFAULT = "claude"  # the other two cost ten more minutes under emulation: LOCKI_E2E_AGENTS=claude,codex,gemini

@@ -309,6 +309,32 @@ TEST_F(Recovery, AnEmptyIndexBranchOrObjectIsMended) {
   EXPECT_EQ(pair_.git(pair_.inside(), {"fsck", "--strict", "--no-dangling", "--no-progress"}), "");
 }
 
+TEST_F(Recovery, AFetchedBranchIsNotTakenBack) {
+  begin();
+  const auto fetch = [&] { return pair_.reply(pair_.request({{"request", "branches"}, {"names", json::array{}}})); };
+  pair_.git(pair_.inside(), {"branch", "other"});
+  ASSERT_TRUE(pair_.durable());
+  save_inside();
+  pair_.git(pair_.inside(), {"checkout", "-q", "other"});
+  write(pair_.inside() / "other", "1");
+  const std::string fetched = pair_.commit(pair_.inside(), "other");
+  pair_.git(pair_.inside(), {"checkout", "-q", "topic"});
+  ASSERT_TRUE(fetch());
+  EXPECT_EQ(pair_.git(pair_.host(), {"rev-parse", "locki/topic/other"}), fetched);
+  inside_crashes();
+  ASSERT_TRUE(pair_.sync());
+  const auto again = fetch();
+  ASSERT_TRUE(again.has_value());
+  EXPECT_EQ(pair_.git(pair_.host(), {"rev-parse", "locki/topic/other"}), fetched);
+  EXPECT_NE(json::serialize(*again).find("fell back"), std::string::npos);
+  // What the agent makes of it from there comes as ever.
+  pair_.git(pair_.inside(), {"checkout", "-q", "other"});
+  const std::string anew = pair_.commit(pair_.inside(), "another");
+  pair_.git(pair_.inside(), {"checkout", "-q", "topic"});
+  ASSERT_TRUE(fetch());
+  EXPECT_EQ(pair_.git(pair_.host(), {"rev-parse", "locki/topic/other"}), anew);
+}
+
 // A new sandbox begins with the commit that it was cloned from, not with nothing.
 TEST_F(Recovery, WhatTheUserMovesAtOnceIsMoved) {
   write(pair_.host() / "src/deep/meta/file", "1");

@@ -234,6 +234,10 @@ class MirrorPair {
     }
     return false;
   }
+  static void flush(const fs::path& place) {
+    const auto fd = sys::open_file(place, O_RDONLY | O_DIRECTORY);
+    ASSERT_TRUE(fd && ::syncfs(fd->get()) == 0);
+  }
   // The clone inside, as the daemon has it made before the mirror starts.
   void clone() {
     cloned = git(path("repo"), {"rev-parse", "topic"});

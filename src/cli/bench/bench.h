@@ -44,6 +44,8 @@ Result<> measure_typing(Bench& bench, const OpenedSandbox& sandbox);
 Result<> measure_mirror(Bench& bench, const OpenedSandbox& sandbox);
 Result<> measure_throughput(Bench& bench, const OpenedSandbox& sandbox);
 Result<> measure_commits(Bench& bench);
+Result<> measure_durability(Bench& bench, const OpenedSandbox& sandbox);
+Result<> measure_crash(Bench& bench, const OpenedSandbox& sandbox);
 Result<> measure_disk(Bench& bench, const OpenedSandbox& sandbox);
 // `patience`: for a spare container to be made.
 Result<> measure_sandboxes(Bench& bench, const OpenedSandbox& sandbox, std::chrono::milliseconds patience = std::chrono::minutes(3));

@@ -28,6 +28,7 @@ struct Part {
   std::string name, what;
   Needs needs;
   std::function<Result<>(Bench&, const OpenedSandbox&)> measure;
+  bool by_name = false;  // not among "all of it"
 };
 
 const std::vector<Part>& parts() {
@@ -38,10 +39,12 @@ const std::vector<Part>& parts() {
       {"mirror", "single files through the mirror", Needs::kSession, measure_mirror},
       {"throughput", "many and large files through the mirror", Needs::kSession, measure_throughput},
       {"commits", "commits through the mirror", Needs::kSession, [](Bench& bench, const OpenedSandbox&) { return measure_commits(bench); }},
+      {"durability", "what is on both disks", Needs::kSession, measure_durability},
       {"sandboxes", "further sandboxes", Needs::kSession, [](Bench& bench, const OpenedSandbox& sandbox) { return measure_sandboxes(bench, sandbox); }},
       {"disk", "the disk inside and here", Needs::kSession, measure_disk},  // some time after the host deleted what throughput made (disk.cc)
       {"idle", "idling, for three minutes", Needs::kSandbox, [](Bench& bench, const OpenedSandbox&) { return measure_idle(bench); }},
       {"sleep", "sleeping and waking", Needs::kSandbox, [](Bench& bench, const OpenedSandbox& sandbox) { return measure_sleep(bench, sandbox.name); }},
+      {"crash", "a machine that dies", Needs::kSandbox, measure_crash, true},
       {"phases", "the phases of earlier starts", Needs::kNothing, [](Bench& bench, const OpenedSandbox&) { return add_phases(bench), Result<>{}; }},
   };
   return all;
@@ -60,7 +63,7 @@ Result<std::vector<Part>> wanted_parts(const std::vector<std::string>& only) {
   }
   std::vector<Part> wanted;
   for (const auto& part : parts()) {
-    if (only.empty() || std::find(only.begin(), only.end(), part.name) != only.end()) wanted.push_back(part);
+    if ((only.empty() && !part.by_name) || std::find(only.begin(), only.end(), part.name) != only.end()) wanted.push_back(part);
   }
   return wanted;
 }
@@ -151,8 +154,9 @@ Command bench_command() {
                          "Parts: " + part_names() + ".",
           .positionals = {name_positional()},
           .options = {{"--only", "PART", "this part alone (repeatable)", true}},
-          .examples = {{"locki bench my-feature", "all of it"},
+          .examples = {{"locki bench my-feature", "all of it, but for crash"},
                        {"locki bench --only typing --only sleep", "two parts"},
+                       {"locki bench my-feature --only crash", "kills the machine three times"},
                        {"locki bench --only gate", "the gate on this host; nothing is started"},
                        {"locki bench my-feature --json", "the same as data"}},
           .json = true,

@@ -9,7 +9,7 @@ namespace {
 
 Result<int> run(Context& context, const Arguments& arguments) {
   TRY_ASSIGN(const auto name, which_sandbox(context, arguments.value("NAME")));
-  TRY_ASSIGN(const auto reply, context.call("sandbox.sync", {{"cwd", context.cwd}, {"name", name}}));
+  TRY_ASSIGN(const auto reply, context.call("sandbox.sync", {{"cwd", context.cwd}, {"name", name}, {"durable", arguments.flag("durable")}}));
   if (context.globals.json) return context.out_json(reply), 0;
   if (const auto* stuck = json::array_or_null(reply, "stuck"); stuck != nullptr && !stuck->empty()) {
     std::string message = "not everything could be carried:";
@@ -25,7 +25,7 @@ Result<int> run(Context& context, const Arguments& arguments) {
     return fail(ErrorKind::kFailed, "the commits of " + printable(name) + " were refused: " + printable(refused), "locki doctor");
   }
   const auto held = json::int_or(reply, "held"), conflicts = json::int_or(reply, "conflicts");
-  std::string line = printable(name) + ": both sides agree";
+  std::string line = printable(name) + ": both sides agree" + std::string(arguments.flag("durable") ? ", and have it on disk" : "");
   if (held > 0) line += ", " + counted(held, "file") + " held at the door (locki review " + printable(name) + ")";
   if (conflicts > 0) line += ", " + counted(conflicts, "conflict") + " (your version stands)";
   context.note(line);
@@ -42,7 +42,9 @@ Command sync_command() {
           .group = "Work",
           .summary = "wait until the worktree and the sandbox agree",
           .positionals = {name_positional()},
-          .examples = {{"locki sync my-feature && make test", "test here what was written there"}},
+          .options = {{"--durable", "", "and until both have it on disk"}},
+          .examples = {{"locki sync my-feature && make test", "test here what was written there"},
+                       {"locki sync --durable my-feature", "before the power goes"}},
           .json = true,
           .run = run};
 }
