@@ -102,7 +102,7 @@ using Counts = std::map<std::string, std::int64_t>;
 
 TEST_F(BenchCommand, KnowsItsParts) {
   EXPECT_EQ(desk_.run({"bench", "fix", "--only", "teleport"}), 2);
-  EXPECT_NE(desk_.err.find("commits, sandboxes, disk"), std::string::npos) << desk_.err;
+  EXPECT_NE(desk_.err.find("commits, durability, sandboxes, disk"), std::string::npos) << desk_.err;
   EXPECT_TRUE(services().calls.empty());
 }
 
@@ -156,6 +156,28 @@ TEST_F(BenchCommand, CommitsGoBothWaysAndNoneIsTheUsers) {
   EXPECT_EQ(removed_, (std::vector<std::string>{"bench-" + std::to_string(::getpid()) + "-commits"}));
   EXPECT_EQ(git({"for-each-ref"}), before);
   EXPECT_EQ(services().open_callers, 0);
+}
+
+TEST_F(BenchCommand, WhatIsOnBothDisks) {
+  ASSERT_EQ(desk_.run({"bench", "fix", "--only", "durability", "--json"}), 0) << desk_.err;
+  EXPECT_EQ(figures(), (Counts{{"agree", 10}, {"durable-one", 10}, {"durable-1000", 1}, {"durable-64M", 1}, {"durable-20000", 1}}));
+  EXPECT_EQ(git({"status", "--porcelain"}), "") << "nothing of it stays";
+}
+
+TEST_F(BenchCommand, TheMachineIsKilledOnlyWhenThatIsAskedFor) {
+  auto machine = sys::spawn({.program = "/bin/sleep", .args = {"1000"}, .environment = environment()});
+  ASSERT_TRUE(machine.has_value());
+  services().answer("vm.status", R"({"accelerator":"tcg","pid":)" + std::to_string(machine->pid()) + "}");
+  services().answer("sandbox.list", R"({"sandboxes":[{"name":"other","sessions":1}]})");
+  EXPECT_EQ(desk_.run({"bench", "fix", "--only", "crash"}), 1);
+  EXPECT_NE(desk_.err.find("in use: other"), std::string::npos) << desk_.err;
+  EXPECT_FALSE(*machine->wait_for(std::chrono::milliseconds(0)));
+  services().answer("sandbox.list", R"({"sandboxes":[{"name":"fix","sessions":0}]})");
+  EXPECT_EQ(desk_.run({"bench", "fix", "--only", "crash", "--json"}), 0) << desk_.err;
+  EXPECT_EQ(figures(), (Counts{{"crash-to-command", 3}, {"crash-to-agreed", 3}}));
+  const auto ended = machine->wait_for(std::chrono::seconds(10));
+  ASSERT_TRUE(ended && *ended);
+  EXPECT_EQ((*ended)->signal, SIGKILL);
 }
 
 TEST_F(BenchCommand, CommitsThatFailLeaveNoSandbox) {
