@@ -60,6 +60,8 @@ void Machine::adopt() {
 
 bool Machine::running() { return driver_->state() == vm::State::kRunning; }
 
+bool Machine::reachable() { return running() && driver_->connect(vm::kIncusPort).has_value(); }
+
 bool Machine::working() {
   auto status = driver_->status();
   return status && status->state == vm::State::kRunning && !status->stands_still;
@@ -179,6 +181,8 @@ Result<> Machine::ensure(const Config& config, const agents::Agent* wanted, cons
     Phase phase(progress, "vm.wait", "Waiting for another command that starts the virtual machine");
     lock.lock();
   }
+  // One that has just died is seen to be dead a moment later.
+  for (int i = 0; i < 40 && running() && ready_ && !reachable(); ++i) std::this_thread::sleep_for(milliseconds(50));
   TRY_ASSIGN(const vm::Status now, driver_->status());
   const bool runs = now.state == vm::State::kRunning;
   if (runs && now.stands_still) TRY(driver_->go_on());

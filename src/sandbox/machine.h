@@ -47,6 +47,8 @@ class Machine {
   bool running();
   // Running, and not standing still because the host's disk is full: ensure() would have something to do.
   bool working();
+  // Running, and its port can be called: false in the moments in which it has died and nobody has noticed yet.
+  bool reachable();
   bool asleep();
   // Told once: the last ensure() woke a machine that slept, with whatever runs in it. Not of the golden state, where nothing runs.
   bool take_woken() { return woken_.exchange(false); }

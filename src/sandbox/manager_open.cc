@@ -93,7 +93,7 @@ Result<MirrorPlan> Manager::mirror_plan(const Record& record, const Config& conf
 }
 
 Result<> Manager::bring_up(Record& record, const ProgressSink& progress, const agents::Agent* wanted) {
-  if (is_up(record.id)) return {};
+  if (is_up(record.id) && machine_.reachable()) return {};
   const Attending user(*this);
   std::error_code error;
   if (!fs::exists(record.worktree, error)) {

@@ -46,7 +46,8 @@ class Session:
         self.world, self.name = world, name
         self.worktree = world.sandbox(name)
         self.busy = set()  # prefixes of what changes while the machine dies
-        world.sh(name, "mkdir -p work && for i in 1 2 3 4 5; do echo agent $i > work/a$i; done && git add work && git commit -q -m 'Work inside'")
+        anew = time.monotonic_ns()
+        world.sh(name, f"mkdir -p work && for i in 1 2 3 4 5; do echo agent $i {anew} > work/a$i; done && git add work && git commit -q -m 'Work inside'")
         (self.worktree / "mine.txt").write_text("of the user\n")
         (self.worktree / "README").write_text("A project.\nEdited by the user.\n")
         self.agree()
