@@ -50,4 +50,6 @@ std::string random_hex(std::size_t bytes) {
   return hex(raw);
 }
 
+bool same_secret(std::string_view a, std::string_view b) { return a.size() == b.size() && sodium_memcmp(a.data(), b.data(), a.size()) == 0; }
+
 }  // namespace locki

@@ -38,5 +38,7 @@ inline Hash hash_of(std::string_view text) { return hash_of(as_bytes(text)); }
 
 // Cryptographically random bytes as lower-case hex, 2 characters a byte.
 std::string random_hex(std::size_t bytes);
+// In a time that says nothing about where they differ.
+bool same_secret(std::string_view a, std::string_view b);
 
 }  // namespace locki

@@ -1,4 +1,4 @@
-// libexec/locki/endpoint: `endpoint` speaks the mirror's language on stdin and stdout; `endpoint --init-clone …` makes
+// libexec/locki/endpoint: `endpoint` speaks the mirror's language on stdin and stdout, or on a connection that it makes; `endpoint --init-clone …` makes
 // the initial clone from a pack on stdin. Both run as root in a sandbox's container, started from outside through exec.
 #include <signal.h>
 #include <unistd.h>
@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "endpoint/dial.h"
 #include "endpoint/endpoint.h"
 #include "endpoint/history.h"
 #include "endpoint/init_clone.h"
@@ -21,22 +22,26 @@ using namespace locki::endpoint;
 
 constexpr int kUsage = 2;
 constexpr int kExists = 3;
+constexpr int kCannotDial = 4;
+constexpr std::chrono::seconds kDialTime{3};
 
 constexpr std::string_view kHelp =
     "usage: endpoint [--git PROGRAM] [--cache DIR] [--notes FILE] [--aside DIR]\n"
+    "                [--dial ADDRESS:PORT < TOKEN]       until stdin ends\n"
     "       endpoint --init-clone --root DIR --branch NAME [--oid OID < PACK] [--object-format FORMAT]\n"
     "                [--user-name NAME] [--user-email ADDRESS] [--git PROGRAM] [--helper-dir DIR] [--hostname NAME]\n"
     "                [--shallow FILE] [--history DIR]\n"
     "       endpoint --take-file FILE --size BYTES --hash BLAKE2B < CONTENT\n"
     "       endpoint --link-history FROM --to DIR\n"
     "       endpoint --version\n"
-    "exit status: 0; 1 failed; 2 wrong usage; 3 (--init-clone) there is a repository already\n";
+    "exit status: 0; 1 failed; 2 wrong usage; 3 (--init-clone) there is a repository already; 4 (--dial) the host is not reached there\n";
 
 struct Arguments {
   bool clone_wanted = false, version = false, help = false;
   EndpointOptions endpoint;
   InitClone clone;
   std::string git;
+  std::string dial;
   std::string take_file, size, hash;
   std::string link_history, to;
 };
@@ -45,6 +50,7 @@ Result<Arguments> parse(int argc, char** argv) {
   Arguments arguments;
   const std::pair<std::string_view, std::string*> values[] = {
       {"--git", &arguments.git},
+      {"--dial", &arguments.dial},
       {"--cache", &arguments.endpoint.cache_directory},
       {"--notes", &arguments.endpoint.notes},
       {"--aside", &arguments.endpoint.aside},
@@ -94,7 +100,7 @@ Result<> take(const Arguments& arguments) {
   return take_file(STDIN_FILENO, arguments.take_file, *size, *hash);
 }
 
-Result<> run(Arguments& arguments) {
+Result<> run(Arguments& arguments, const locki::sys::Fd& dialled) {
   if (!arguments.take_file.empty()) return take(arguments);
   if (!arguments.link_history.empty()) return link_history(arguments.link_history, arguments.to);
   if (arguments.git.empty()) {
@@ -102,7 +108,14 @@ Result<> run(Arguments& arguments) {
   }
   arguments.endpoint.git = arguments.clone.repository.git = arguments.git;
   if (arguments.clone_wanted) return init_clone(STDIN_FILENO, arguments.clone);
-  return serve(STDIN_FILENO, STDOUT_FILENO, arguments.endpoint);
+  if (!dialled) return serve(STDIN_FILENO, STDOUT_FILENO, arguments.endpoint);
+  arguments.endpoint.lifeline = STDIN_FILENO;
+  return serve(dialled.get(), dialled.get(), arguments.endpoint);
+}
+
+int complain(const locki::Error& error, int status) {
+  std::fprintf(stderr, "endpoint: %s\n", error.describe().c_str());
+  return status;
 }
 
 }  // namespace
@@ -120,8 +133,13 @@ int main(int argc, char** argv) {
     std::puts("endpoint " LOCKI_VERSION);
     return 0;
   }
-  const Result<> done = run(*arguments);
+  locki::sys::Fd dialled;
+  if (!arguments->dial.empty()) {
+    auto connection = dial(STDIN_FILENO, arguments->dial, kDialTime);
+    if (!connection) return complain(connection.error(), connection.error().kind() == locki::ErrorKind::kUsage ? kUsage : kCannotDial);
+    dialled = std::move(*connection);
+  }
+  const Result<> done = run(*arguments, dialled);
   if (done) return 0;
-  std::fprintf(stderr, "endpoint: %s\n", done.error().describe().c_str());
-  return done.error().kind() == locki::ErrorKind::kExists ? kExists : 1;
+  return complain(done.error(), done.error().kind() == locki::ErrorKind::kExists ? kExists : 1);
 }

@@ -33,6 +33,7 @@ Session::Session(const EndpointOptions& options, Link link, sys::TreeWatcher wat
 Result<> Session::run() {
   while (!done_) {
     wait();
+    if (cut_off_) return {};
     TRY_ASSIGN(std::vector<wire::Frame> frames, link_.receive());
     for (wire::Frame& frame : frames) TRY(handle(frame));
     if (link_.ended()) return {};
@@ -48,7 +49,7 @@ Result<> Session::run() {
 }
 
 void Session::wait() {
-  pollfd fds[6];
+  pollfd fds[7];
   nfds_t count = 0;
   const auto add = [&](int fd, short events) {
     if (fd >= 0) fds[count++] = {fd, events, 0};
@@ -59,7 +60,15 @@ void Session::wait() {
   add(git_watch_.fd(), POLLIN);
   if (link_.wants_data()) add(outgoing_.pack_fd(), POLLIN);
   if (flush_) add(flush_->second.fd(), POLLIN);
-  (void)::poll(fds, count, timeout_ms());  // EINTR: one idle round
+  add(options_.lifeline, POLLIN);
+  if (::poll(fds, count, timeout_ms()) < 0) return;  // EINTR: one idle round
+  if (options_.lifeline >= 0 && fds[count - 1].revents != 0) cut_off_ = !lifeline_holds();
+}
+
+bool Session::lifeline_holds() {
+  char ignored[256];
+  const ssize_t got = ::read(options_.lifeline, ignored, sizeof ignored);
+  return got > 0 || (got < 0 && (errno == EINTR || errno == EAGAIN));
 }
 
 int Session::timeout_ms() const {

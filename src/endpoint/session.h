@@ -69,6 +69,7 @@ class Session {
 
   // ---- the loop ----
   void wait();
+  bool lifeline_holds();
   int timeout_ms() const;
   Result<> serve_transfers();
   void end_flush();
@@ -90,6 +91,7 @@ class Session {
   bool scan_failed_ = false;
   int follow_failures_ = 0;  // in a row
   bool done_ = false;
+  bool cut_off_ = false;  // the lifeline has ended
   std::vector<wire::Id> barriers_;
   std::set<std::string> dirty_;
   Time first_dirty_, last_dirty_, full_due_, head_due_, follow_due_;

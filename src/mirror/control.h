@@ -25,7 +25,7 @@
 
 namespace locki::mirror {
 
-inline constexpr int kStreamFd = 3;  // the far end's stdin and stdout: one end of a unix socket pair
+inline constexpr int kStreamFd = 3;  // to the far end: one end of a unix socket pair, or the connection that it made
 inline constexpr int kControlFd = 4;
 // In the state directory, written by the daemon when it sends the clone: where the sandbox's history ends (git/shallow.h).
 inline constexpr const char* kBoundaryFile = "shallow";

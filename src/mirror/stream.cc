@@ -7,6 +7,12 @@
 #include <cerrno>
 
 namespace locki::mirror {
+namespace {
+
+// A socket pair ends in the first two ways only.
+bool lost(int error) { return error == EPIPE || error == ECONNRESET || error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH; }
+
+}  // namespace
 
 Result<Stream> Stream::over(sys::Fd socket) {
   TRY(sys::set_nonblocking(socket.get(), true));
@@ -28,7 +34,7 @@ Result<> Stream::flush() {
     const ssize_t n = ::send(fd_.get(), out_.data() + sent_, queued(), MSG_NOSIGNAL);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return {};
-    if (n < 0 && errno == EPIPE) return fail(ErrorKind::kUnavailable, "the far end is gone");
+    if (n < 0 && lost(errno)) return fail(ErrorKind::kUnavailable, "the far end is gone");
     if (n < 0) return fail_errno(errno, "cannot write to the far end");
     sent_ += static_cast<std::size_t>(n);
   }
@@ -41,7 +47,7 @@ Result<> Stream::receive(const Handler& handler) {
     const ssize_t n = ::read(fd_.get(), buffer.data(), buffer.size());
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
-    if (n < 0 && errno == ECONNRESET) return fail(ErrorKind::kUnavailable, "the far end is gone");
+    if (n < 0 && lost(errno)) return fail(ErrorKind::kUnavailable, "the far end is gone");
     if (n < 0) return fail_errno(errno, "cannot read from the far end");
     if (n == 0) return fail(ErrorKind::kUnavailable, "the far end is gone");
     decoder_.feed(ByteView(buffer.data(), static_cast<std::size_t>(n)));

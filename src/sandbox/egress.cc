@@ -8,6 +8,7 @@
 #include "base/strings.h"
 #include "sandbox/network.h"
 #include "sandbox/provision.h"
+#include "sandbox/stream_door.h"
 #include "sys/file.h"
 #include "sys/limits.h"
 
@@ -91,7 +92,8 @@ Result<> Egress::update(const Record* record, const Config& config) {
 Result<> Egress::listen(const std::set<std::uint16_t>& ports) {
   for (const auto port : ports) {
     if (driver_ == nullptr || listeners_.contains(port)) continue;
-    auto listener = driver_->listen(port);
+    // It may not be there yet when a rule of long ago names it.
+    auto listener = port == kStreamPort ? fail(ErrorKind::kExists, "the mirrors' streams come in there") : driver_->listen(port);
     // Of the machine's own network (vm/driver.h).
     if (!listener && listener.error().kind() == ErrorKind::kExists) {
       log::warning("port {} is taken in the machine's network: what a rule names with it is reached through the proxy only", port);

@@ -200,6 +200,7 @@ Result<> Machine::bring_up(const Config& config, const ProgressSink& progress) {
   const bool was_running = running();
   if (!was_running) {
     egress_.machine_ended();
+    streams_.close();
     TRY(boot(config, progress));
   }
   if (!roots_) {
@@ -207,6 +208,7 @@ Result<> Machine::bring_up(const Config& config, const ProgressSink& progress) {
   }
   if (was_running) warn_of_another_build(progress);
   TRY(egress_.open(*driver_, config));
+  open_streams();
   TRY(wait_for_incus(progress));
   if (!resumed_) TRY(provision_once(progress));
   {
@@ -215,6 +217,13 @@ Result<> Machine::bring_up(const Config& config, const ProgressSink& progress) {
   }
   ready_ = true;
   return {};
+}
+
+// Without it the mirrors go through Incus.
+void Machine::open_streams() {
+  if (streams_.is_open() || !driver_->capabilities().listen) return;
+  const auto opened = driver_->listen(kStreamPort).and_then([&](sys::Fd listener) { return streams_.open(std::move(listener)); });
+  if (!opened) log::warning("mirrors cannot be reached by dialling: {}", opened.error().describe());
 }
 
 // What such a machine does with addresses and names is what that build asked of it.

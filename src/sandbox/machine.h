@@ -19,6 +19,7 @@
 #include "sandbox/egress.h"
 #include "sandbox/idle.h"
 #include "sandbox/roots.h"
+#include "sandbox/stream_door.h"
 #include "sys/xdg.h"
 #include "vm/driver.h"
 
@@ -80,6 +81,8 @@ class Machine {
 
   Egress& egress() { return egress_; }
   const Egress& egress() const { return egress_; }
+  // Open while the machine runs, if its network has a place for it.
+  StreamDoor& streams() { return streams_; }
 
  private:
   // All of these: the caller holds mutex_.
@@ -91,6 +94,7 @@ class Machine {
   // The machine, which has just begun, is put to sleep and kept.
   Result<> keep_golden(const std::vector<const agents::Agent*>& agents, const ProgressSink& progress);
   BuilderSetup builder_setup();  // of a machine that runs
+  void open_streams();
   void forget_client();
   std::string trust_archive_locked();
   Result<> wait_for_incus(const ProgressSink& progress);
@@ -104,6 +108,7 @@ class Machine {
   sys::Installation installation_;
   std::unique_ptr<vm::VmDriver> driver_;
   Egress egress_;
+  StreamDoor streams_;
   std::shared_ptr<incus::Client> client_;         // null unless incusd answers
   std::shared_ptr<incus::Client> asleep_client_;  // the last one of a machine that was put to sleep
   std::optional<Roots> roots_;

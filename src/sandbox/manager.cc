@@ -40,7 +40,7 @@ Manager::Manager(const sys::Paths& paths, const sys::Installation& installation,
       git_(std::move(git)),
       audit_(paths.state / "audit.jsonl"),
       mirrors_(installation.libexec, paths.state / "mirror.log", [this] { return machine_.incus(); },
-               [this](const std::string& id, const mirror::Event& event) { note_import(id, event); }) {
+               [this](const std::string& id, const mirror::Event& event) { note_import(id, event); }, &machine_.streams()) {
   std::vector<std::string> hosts;
   for (const auto& agent : agents_.all()) hosts.insert(hosts.end(), agent.hosts.begin(), agent.hosts.end());
   machine_.egress().set_agent_hosts(std::move(hosts));

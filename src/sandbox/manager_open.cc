@@ -75,6 +75,7 @@ Result<MirrorPlan> Manager::mirror_plan(const Record& record, const Config& conf
   MirrorPlan plan;
   plan.instance = record.instance;
   plan.endpoint = {std::string(kEndpoint)};
+  if (const auto caller = gate_address(record.address)) plan.way = StreamWay{*caller, fmt::format("198.18.0.{}:{}", gate::HostTable::kAnyHost, kStreamPort)};
   plan.settings.sandbox = record.id;
   plan.settings.instance = record.incarnation;
   plan.settings.cloned = record.cloned_at;

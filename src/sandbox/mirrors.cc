@@ -27,6 +27,8 @@ constexpr std::size_t kMaxEvents = 100;
 constexpr std::size_t kMaxStuck = 10'000;
 constexpr int kMaxShortLives = 6;
 constexpr std::size_t kMaxLine = 1 << 20;
+// For Incus to start the endpoint, and for that to dial, in an emulated machine that has much to do.
+constexpr std::chrono::seconds kDialPatience{10};
 
 // The worker's lines. It is our own program, but it lives closest to the sandbox: what it says is bounded and read strictly.
 class Lines {
@@ -63,7 +65,7 @@ bool all_came_out(const json::object& sync_reply) {
 class Mirrors::Mirror {
  public:
   Mirror(std::string id, MirrorPlan plan, const Mirrors& owner)
-      : id_(std::move(id)), plan_(std::move(plan)), libexec_(owner.libexec_), log_(owner.log_), connect_(owner.connect_), observe_(owner.observe_) {
+      : id_(std::move(id)), plan_(std::move(plan)), libexec_(owner.libexec_), log_(owner.log_), connect_(owner.connect_), observe_(owner.observe_), door_(owner.door_) {
     thread_ = std::thread([this] { supervise(); });
   }
   ~Mirror() { stop(milliseconds(0)); }
@@ -76,7 +78,7 @@ class Mirrors::Mirror {
         send_locked({{"request", "stop"}, {"id", ++last_id_}});
         changed_.wait_for(lock, grace, [&] { return !control_; });
       }
-      if (exec_ != nullptr) exec_->cancel();
+      if (far_ != nullptr) far_->cancel();
       if (control_) ::shutdown(control_.get(), SHUT_RDWR);
     }
     changed_.notify_all();
@@ -197,39 +199,54 @@ class Mirrors::Mirror {
   // One life of worker and endpoint; gives the worker's exit status.
   Result<int> attempt() {
     TRY_ASSIGN(auto client, connect_());
-    TRY_ASSIGN(sys::SocketPair stream, sys::make_socketpair());
-    TRY_ASSIGN(sys::SocketPair control, sys::make_socketpair());
     TRY_ASSIGN(sys::Fd log, sys::open_file(log_, O_WRONLY | O_CREAT | O_APPEND));
-    TRY_ASSIGN(sys::Child worker, sys::spawn(mirror::worker_spec(libexec_, stream.a.get(), control.a.get(), log.get())));
-    stream.a.reset();
-    control.a.reset();
-    TRY(sys::write_all(control.b.get(), json::serialize(json::object{{"start", to_json(plan_.settings)}}) + "\n"));
-
-    incus::ExecControl exec_control;
+    FarEnd far(id_, std::move(client), plan_.instance, log.get());
     {
       const std::scoped_lock lock(mutex_);
-      TRY_ASSIGN(control_, sys::duplicate(control.b.get()));
-      exec_ = &exec_control;
-      if (stopping_) exec_control.cancel();
+      far_ = &far;
+      if (stopping_) far.cancel();
     }
-    std::thread far([&] {
-      auto result = client->exec(plan_.instance, {.argv = plan_.endpoint}, {.in = stream.b.get(), .out = stream.b.get(), .err = log.get()}, exec_control);
-      if (!result) log::info("mirror {}: endpoint: {}", id_, result.error().describe());
-      else log::info("mirror {}: the endpoint ended with status {}", id_, result->status);
-      ::shutdown(stream.b.get(), SHUT_RDWR);
-    });
-    read_events(control.b.get());
-    exec_control.cancel();
-    far.join();
+    auto worker = start_worker(far, log.get());
+    if (worker) read_events(worker->control.get());
+    far.end();
     {
       const std::scoped_lock lock(mutex_);
-      exec_ = nullptr;
+      far_ = nullptr;
       control_.reset();
     }
     changed_.notify_all();
-    auto exit = worker.stop(std::chrono::seconds(5));
+    if (!worker) return fail(std::move(worker).error());
+    auto exit = worker->process.stop(std::chrono::seconds(5));
     mirror::remove_staging_beside(plan_.settings.worktree);  // the worker may not change what is around the worktree
     return exit.map([](const sys::Exit& how) { return how.status; });
+  }
+
+  struct Worker {
+    sys::Child process;
+    sys::Fd control;
+  };
+  Result<Worker> start_worker(FarEnd& far, int log) {
+    TRY_ASSIGN(const sys::Fd stream, open_stream(far));
+    TRY_ASSIGN(sys::SocketPair control, sys::make_socketpair());
+    TRY_ASSIGN(sys::Child process, sys::spawn(mirror::worker_spec(libexec_, stream.get(), control.a.get(), log)));
+    control.a.reset();
+    TRY(sys::write_all(control.b.get(), json::serialize(json::object{{"start", to_json(plan_.settings)}}) + "\n"));
+    {
+      const std::scoped_lock lock(mutex_);
+      TRY_ASSIGN(control_, sys::duplicate(control.b.get()));
+      if (stopping_) ::shutdown(control_.get(), SHUT_RDWR);
+    }
+    return Worker{std::move(process), std::move(control.b)};
+  }
+
+  Result<sys::Fd> open_stream(FarEnd& far) {
+    if (door_ != nullptr && plan_.way && dials_) {
+      auto stream = far.by_dialling(plan_.endpoint, *door_, *plan_.way, kDialPatience);
+      if (stream || stream.error().kind() != ErrorKind::kUnavailable) return stream;
+      dials_ = false;
+      log::warning("mirror {}: its stream goes through Incus, which is slower: {}", id_, stream.error().describe());
+    }
+    return far.through_exec(plan_.endpoint);
   }
 
   void read_events(int fd) {
@@ -280,6 +297,8 @@ class Mirrors::Mirror {
   const std::filesystem::path libexec_, log_;
   const Connect connect_;
   const Observe observe_;
+  StreamDoor* const door_;
+  bool dials_ = true;  // the thread's: it has not failed
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
@@ -287,16 +306,16 @@ class Mirrors::Mirror {
   std::string untold_;
   bool stopping_ = false, over_ = false;
   bool wanted_ = false;  // somebody asked it something
-  sys::Fd control_;                         // ours; set while a worker runs
-  incus::ExecControl* exec_ = nullptr;      // likewise
+  sys::Fd control_;         // ours; set while a worker runs
+  FarEnd* far_ = nullptr;   // while there is one
   std::int64_t last_id_ = 0;
   std::map<std::int64_t, std::optional<json::object>> replies_;
   std::mutex join_mutex_;
   std::thread thread_;
 };
 
-Mirrors::Mirrors(std::filesystem::path libexec, std::filesystem::path log, Connect connect, Observe observe)
-    : libexec_(std::move(libexec)), log_(std::move(log)), connect_(std::move(connect)), observe_(std::move(observe)) {}
+Mirrors::Mirrors(std::filesystem::path libexec, std::filesystem::path log, Connect connect, Observe observe, StreamDoor* door)
+    : libexec_(std::move(libexec)), log_(std::move(log)), connect_(std::move(connect)), observe_(std::move(observe)), door_(door) {}
 
 Mirrors::~Mirrors() { stop_all(); }
 

@@ -1,8 +1,8 @@
 // The running mirrors: for each sandbox that is up, one worker process (libexec/locki/mirror) on this side, one endpoint in the container,
 // and a thread that joins them and starts them anew when either ends. Thread-safe.
 //
-// The worker is a process of its own so that what parses the sandbox's bytes holds no keys and can be confined; the daemon only carries bytes
-// between the exec stream and the worker's socket.
+// The worker is a process of its own so that what parses the sandbox's bytes holds no keys and can be confined. Its socket is the connection that the
+// endpoint dialled (stream_door.h); where there is no such way, the daemon carries the bytes between it and the exec stream.
 #pragma once
 
 #include <chrono>
@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -19,6 +20,7 @@
 #include "base/result.h"
 #include "incus/client.h"
 #include "mirror/control.h"
+#include "sandbox/far_end.h"
 
 namespace locki::sandbox {
 
@@ -39,6 +41,7 @@ struct MirrorStatus {
 struct MirrorPlan {
   std::string instance;
   std::vector<std::string> endpoint;  // argv inside
+  std::optional<StreamWay> way;       // how it reaches the door, if it can
   mirror::StartSettings settings;
   std::chrono::milliseconds begin_after{0};  // unless it is asked something before
 };
@@ -51,7 +54,8 @@ class Mirrors {
   using Connect = std::function<Result<std::shared_ptr<incus::Client>>()>;
   // Told of every event but "caught-up"; on the mirror's thread, must not block.
   using Observe = std::function<void(const std::string& id, const mirror::Event& event)>;
-  Mirrors(std::filesystem::path libexec, std::filesystem::path log, Connect connect, Observe observe = {});
+  // `door`, if any, outlives this.
+  Mirrors(std::filesystem::path libexec, std::filesystem::path log, Connect connect, Observe observe = {}, StreamDoor* door = nullptr);
   ~Mirrors();
 
   // Returns at once; a mirror of that id that runs already is left alone, a closed one is opened again.
@@ -77,6 +81,7 @@ class Mirrors {
   std::filesystem::path libexec_, log_;
   Connect connect_;
   Observe observe_;
+  StreamDoor* door_;
   mutable std::mutex mutex_;
   std::map<std::string, std::shared_ptr<Mirror>> mirrors_;
 };

@@ -4,9 +4,11 @@
 #include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 
 #include <cerrno>
 #include <memory>
+#include <utility>
 
 namespace locki::sys {
 namespace {
@@ -60,6 +62,11 @@ Result<> refuse_escapes() {
   TRY(refuse(filter.get(), "clone3", ENOSYS));
   for (const unsigned long flag : {CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWNET, CLONE_NEWPID, CLONE_NEWIPC, CLONE_NEWUTS, CLONE_NEWCGROUP})
     TRY(refuse_argument(filter.get(), SCMP_SYS(clone), SCMP_A0(SCMP_CMP_MASKED_EQ, flag, flag)));
+  // Connects a TCP socket whose peer is gone, with neither of the calls above.
+  for (const auto& [number, flags] : {std::pair{SCMP_SYS(sendto), 3U}, std::pair{SCMP_SYS(sendmsg), 2U}, std::pair{SCMP_SYS(sendmmsg), 3U}}) {
+    const scmp_arg_cmp fast_open{flags, SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, MSG_FASTOPEN};
+    TRY(refuse_argument(filter.get(), number, fast_open));
+  }
   // Typing into a terminal that happens to be ours. Only the low half counts: the kernel ignores the other.
   for (const unsigned long request : {static_cast<unsigned long>(TIOCSTI), static_cast<unsigned long>(TIOCLINUX)})
     TRY(refuse_argument(filter.get(), SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffffUL, request)));

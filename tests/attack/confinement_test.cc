@@ -96,6 +96,7 @@ TEST_F(ConfinedWorker, HasNoNetwork) {
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   EXPECT_EQ(confined([&] { return ::connect(open, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0; }), EACCES);
   EXPECT_EQ(confined([&] { return ::bind(open, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0; }), EACCES);
+  EXPECT_EQ(confined([&] { return ::sendto(open, "x", 1, MSG_FASTOPEN, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 1; }), EPERM);
   ::close(open);
   EXPECT_EQ(confined([&] { return ::syscall(SYS_io_uring_setup, 8, nullptr) >= 0; }), EPERM);
 }

@@ -4,6 +4,8 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -127,7 +129,7 @@ class MirrorPair {
   }
 
   void start() {
-    auto stream = *sys::make_socketpair();
+    auto stream = dial ? sys::SocketPair{} : *sys::make_socketpair();
     auto control = *sys::make_socketpair();
     auto log = *sys::open_file(path("log"), O_WRONLY | O_CREAT | O_APPEND);
     if (with_endpoint_) {
@@ -140,7 +142,8 @@ class MirrorPair {
       far.environment["HOME"] = path("inside-home").string();
       if (!far_boot.empty()) far.environment["LOCKI_BOOT_ID"] = far_boot;
       if (!far_fault.empty()) far.environment["LOCKI_FAULT"] = far_fault;
-      endpoint_ = *sys::spawn(far);
+      if (dial) stream.a = dialled(std::move(far));
+      else endpoint_ = *sys::spawn(far);
     } else {
       far_ = std::move(stream.b);
     }
@@ -150,21 +153,23 @@ class MirrorPair {
     worker_ = *sys::spawn(worker);
     control_ = std::move(control.b);
     in_.clear();
-    StartSettings settings{.sandbox = "test",
-                           .instance = instance,
-                           .cloned = cloned,
-                           .worktree = host().string(),
-                           .inside = inside().string(),
-                           .state = path("state").string(),
-                           .branch = "topic",
-                           .git = program_.git,
-                           .home = path("home").string(),
-                           .user_name = "Human",
-                           .user_email = "human@example.org",
-                           .hold_rules = read(fs::path(LOCKI_SOURCE_DIR) / "share/review/held.rules"),
-                           .hold = hold,
-                           .allow = allow};
-    say({{"start", to_json(settings)}});
+    say({{"start", to_json(settings())}});
+  }
+  StartSettings settings() const {
+    return {.sandbox = "test",
+            .instance = instance,
+            .cloned = cloned,
+            .worktree = host().string(),
+            .inside = inside().string(),
+            .state = path("state").string(),
+            .branch = "topic",
+            .git = program_.git,
+            .home = path("home").string(),
+            .user_name = "Human",
+            .user_email = "human@example.org",
+            .hold_rules = read(fs::path(LOCKI_SOURCE_DIR) / "share/review/held.rules"),
+            .hold = hold,
+            .allow = allow};
   }
   void kill_worker() {
     (void)worker_.signal(9);
@@ -195,6 +200,8 @@ class MirrorPair {
     EXPECT_TRUE(exit && *exit) << "the endpoint does not end";
     return exit && *exit ? **exit : sys::Exit{.status = -1};
   }
+  // What says to a far end that dialled that it is not wanted any more.
+  void drop_lifeline() { lifeline_.reset(); }
   int far_fd() const { return far_.get(); }
   pid_t worker() const { return worker_.pid(); }
 
@@ -287,6 +294,7 @@ class MirrorPair {
     return std::any_of(events.begin(), events.end(), [&](const Event& event) { return event.kind == kind; });
   }
 
+  bool dial = false;  // the far end connects, instead of being given a socket pair
   // Where the next worker, or endpoint, is killed (sys/fault.h).
   std::string fault, far_fault;
   std::vector<Event> events;
@@ -296,6 +304,31 @@ class MirrorPair {
   std::vector<std::string> hold, allow;  // the user's own patterns
 
  private:
+  // The daemon's end of the connection of a far end that is started here.
+  sys::Fd dialled(sys::ProcessSpec far) {
+    sys::Fd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in address{.sin_family = AF_INET};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    EXPECT_EQ(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
+    EXPECT_EQ(::listen(listener.get(), 1), 0);
+    ::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size);
+    auto pipe = *sys::make_pipe();
+    far.args.insert(far.args.end(), {"--dial", "127.0.0.1:" + std::to_string(ntohs(address.sin_port))});
+    far.in = pipe.read.get();
+    far.out = far.err;
+    endpoint_ = *sys::spawn(far);
+    lifeline_ = std::move(pipe.write);
+    const std::string token(64, 't');
+    (void)sys::write_all(lifeline_.get(), token);
+    auto connection = sys::accept_connection(listener.get());
+    EXPECT_TRUE(connection) << "the endpoint does not dial";
+    if (!connection) return {};
+    Bytes said(token.size());
+    EXPECT_TRUE(sys::read_exact(connection->get(), said.data(), said.size()));
+    EXPECT_EQ(as_text(said), token);
+    return std::move(*connection);
+  }
   void say(const json::object& line) { (void)sys::write_all(control_.get(), json::serialize(line) + "\n"); }
   void finish_endpoint() {
     if (endpoint_.running()) (void)endpoint_.stop(seconds(60));
@@ -325,7 +358,7 @@ class MirrorPair {
   bool with_endpoint_;
   git::Program program_;
   sys::Child worker_, endpoint_;
-  sys::Fd control_, far_;
+  sys::Fd control_, far_, lifeline_;
   std::string in_;
   std::int64_t last_id_ = 100;
 };
