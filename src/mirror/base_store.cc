@@ -239,6 +239,8 @@ Result<> BaseStore::intend_tip(const std::string& tip) {
 }
 
 Result<> BaseStore::mark(std::uint64_t position, bool idle) {
+  // What is forgotten of the trail is on disk as agreed.
+  TRY(sync());
   std::string record = "M";
   put_number(record, position, 8);
   put_number(record, idle, 1);

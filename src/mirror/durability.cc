@@ -15,6 +15,7 @@ constexpr milliseconds kIdleFor{1000};   // when nothing moves
 constexpr milliseconds kAtMost{10'000};  // while something does
 constexpr milliseconds kRetry{10'000};
 constexpr milliseconds kPatience{120'000};
+constexpr std::size_t kMostSingly = 300;
 constexpr std::size_t kMostInDoubt = 3'000'000;
 
 }  // namespace
@@ -63,10 +64,21 @@ Result<> Durability::step(Clock::time_point now, bool idle) {
   return {};
 }
 
-Result<> Durability::begin(Clock::time_point now, bool idle) {
+// A few files one by one: on the same disk lies the machine's image, which has its own time for being written.
+Result<sys::Flush> Durability::begin_host() const {
+  const auto& paths = context_.base->trail().paths();
+  if (context_.base->marks() > 0 && paths.size() <= kMostSingly) {
+    std::vector<std::string> names;
+    for (const auto& [path, versions] : paths) names.push_back(path);
+    return sys::Flush::begin(disks_.front().get(), std::move(names));
+  }
   std::vector<int> disks;
   for (const sys::Fd& disk : disks_) disks.push_back(disk.get());
-  auto flush = sys::Flush::begin(disks);
+  return sys::Flush::begin(disks);
+}
+
+Result<> Durability::begin(Clock::time_point now, bool idle) {
+  auto flush = begin_host();
   if (!flush) return failed(flush.error().describe(), now), Result<>();
   hurried_ = false;
   far_problem_.clear();

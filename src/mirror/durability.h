@@ -31,7 +31,8 @@ class Durability {
     wire::Id* last_id;
     std::function<void(Event)> tell;
   };
-  // `disks`: a descriptor on each file system of the host's that matters: the worktree's, the repository's, our own.
+  // `disks`: a descriptor on each file system of the host's that matters: the worktree first, the repository, our own.
+  // (Commits and the history are on disk when they are noted: git/command.h.)
   Durability(std::vector<sys::Fd> disks, Context context);
 
   // Begins when it is time, ends what is over. `idle`: nothing is on its way. kNoSpace when what is in doubt has grown
@@ -56,6 +57,7 @@ class Durability {
     std::optional<sys::Flush> host;
     bool far_done = false;
   };
+  Result<sys::Flush> begin_host() const;
   Result<> begin(Clock::time_point now, bool idle);
   Result<> end(Clock::time_point now);
   void failed(const std::string& why, Clock::time_point now);

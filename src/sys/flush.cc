@@ -1,5 +1,6 @@
 #include "sys/flush.h"
 
+#include <fcntl.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -8,22 +9,45 @@
 #include <cerrno>
 #include <cstdlib>
 #include <set>
+#include <system_error>
 #include <thread>
 
 #include "base/strings.h"
+#include "sys/beneath.h"
 #include "sys/file.h"
 
 namespace locki::sys {
 
 struct Flush::Work {
   std::vector<Fd> file_systems;
+  Directory root;
+  std::vector<std::string> paths;
   Fd event;
   std::atomic<int> failed{0};
   std::atomic<bool> over{false};
 
+  void note(int result) {
+    if (result != 0 && errno != EINVAL) failed = errno;
+  }
+  void write_files() {
+    std::set<std::string> directories;
+    for (const std::string& path : paths) {
+      // All of it begins to be written before the first one is waited for.
+      if (const auto file = root.open_file(path)) (void)::sync_file_range(file->fd.get(), 0, 0, SYNC_FILE_RANGE_WRITE);
+      for (std::size_t slash = path.rfind('/'); slash != std::string::npos; slash = slash == 0 ? std::string::npos : path.rfind('/', slash - 1))
+        directories.insert(path.substr(0, slash));
+    }
+    for (const std::string& path : paths)
+      if (const auto file = root.open_file(path)) note(::fsync(file->fd.get()));
+    for (const std::string& path : directories)
+      if (const auto directory = root.open_directory(path)) note(::fsync(directory->fd()));
+    note(::fsync(root.fd()));
+  }
+
   void run() {
     for (const Fd& fd : file_systems)
       if (::syncfs(fd.get()) != 0) failed = errno;
+    if (root) write_files();
     over = true;
     const std::uint64_t one = 1;
     (void)!::write(event.get(), &one, sizeof one);
@@ -40,6 +64,18 @@ Result<Flush> Flush::begin(const std::vector<int>& descriptors) {
     TRY_ASSIGN(Fd copy, duplicate(fd));
     work->file_systems.push_back(std::move(copy));
   }
+  return start(std::move(work));
+}
+
+Result<Flush> Flush::begin(int directory, std::vector<std::string> paths) {
+  auto work = std::make_shared<Work>();
+  TRY_ASSIGN(Fd root, duplicate(directory));
+  work->root = Directory(std::move(root));
+  work->paths = std::move(paths);
+  return start(std::move(work));
+}
+
+Result<Flush> Flush::start(std::shared_ptr<Work> work) {
   work->event = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!work->event) return fail_errno(errno, "cannot make an eventfd");
   TRY_ASSIGN(Fd event, duplicate(work->event.get()));

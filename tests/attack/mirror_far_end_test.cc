@@ -99,6 +99,51 @@ TEST_F(HostileFarEnd, MovesOnBeforeItAnswers) {
 }
 
 // Whatever it answers to the user's commit, the worker asks it again with pauses, believes no word of it, and the user's branch stays.
+// That it has just come back from a crash, each time, with nothing on its disk: no file of the host's goes for it, and no
+// text of its reaches a person.
+TEST_F(HostileFarEnd, LiesAboutCrashes) {
+  for (int life = 0; life < 3; ++life) {
+    send(wire::FarHello{wire::kVersion, "hostile", "boot \x1b[2J " + std::to_string(life), std::string(200, '9')});
+    list(life == 0 ? std::vector<wire::ListedEntry>{} : std::vector<wire::ListedEntry>{{"alone", Entry::file(0, hash_of(""))}});
+    send(wire::Head{"topic", "", 0});
+    ASSERT_TRUE(wait_while(pair_.request({{"request", "sync"}}), [&](const wire::Message& message) {
+      comply(message);
+      const auto* pack = std::get_if<wire::GitPack>(&message);
+      if (pack != nullptr) send(wire::Done{.id = pack->id, .status = wire::DoneStatus::kFailed, .message = "no"});
+      const auto* flush = std::get_if<wire::Flush>(&message);
+      if (flush != nullptr) send(wire::Done{.id = flush->id});
+    }));
+    EXPECT_EQ(read(pair_.host() / "mine"), "human");
+    EXPECT_EQ(read(pair_.host() / "README"), "one\ntwo\nthree\nfour\nfive\n");
+    for (const Event& event : pair_.events) EXPECT_EQ(event.text.find('\x1b'), std::string::npos) << event.kind;
+    pair_.kill_worker();
+    decoder_ = {};
+    pair_.start();
+  }
+}
+
+// That everything is on its disk, or nothing ever: syncs are answered all the same.
+TEST_F(HostileFarEnd, NeverWritesToItsDisk) {
+  greet();
+  list({});
+  send(wire::Head{"topic", pair_.git(pair_.host(), {"rev-parse", "HEAD"}), 0});
+  int flushes = 0;
+  for (int i = 0; i < 3; ++i) {
+    write(pair_.host() / ("new" + std::to_string(i)), "n");
+    ASSERT_TRUE(wait_while(pair_.request({{"request", "sync"}}), [&](const wire::Message& message) {
+      comply(message);
+      if (const auto* flush = std::get_if<wire::Flush>(&message)) {
+        ++flushes;
+        if (i == 0) send(wire::Done{.id = flush->id, .status = wire::DoneStatus::kFailed, .message = "\x1b]0;no\a"});
+      }
+    }));
+    ::usleep(1'200'000);
+  }
+  EXPECT_LE(flushes, 3) << "with pauses";
+  for (const Event& event : pair_.events) EXPECT_EQ(event.text.find('\x1b'), std::string::npos) << event.kind;
+  EXPECT_FALSE(pair_.saw("failed"));
+}
+
 TEST_F(HostileFarEnd, LiesAboutWhatItPutOnTop) {
   greet();
   std::vector<wire::ListedEntry> entries;
