@@ -67,11 +67,11 @@ TEST_F(StreamDoorTest, EachSandboxHasItsOwn) {
 TEST_F(StreamDoorTest, NobodyComes) {
   EXPECT_EQ(expect()->wait(20ms).error().kind(), ErrorKind::kTimeout);
   const auto expected = expect();
+  Peer far = Peer::connect(port_);
   std::thread other([&] { expected->cancel(); });
   EXPECT_EQ(expected->wait(60s).error().kind(), ErrorKind::kCancelled);
   other.join();
   // Then it is too late.
-  Peer far = Peer::connect(port_);
   far.send(expected->token());
   EXPECT_EQ(far.receive(), "");
 }
