@@ -108,10 +108,8 @@ TEST_F(HostileFarEnd, LiesAboutCrashes) {
     send(wire::Head{"topic", "", 0});
     ASSERT_TRUE(wait_while(pair_.request({{"request", "sync"}}), [&](const wire::Message& message) {
       comply(message);
-      const auto* pack = std::get_if<wire::GitPack>(&message);
-      if (pack != nullptr) send(wire::Done{.id = pack->id, .status = wire::DoneStatus::kFailed, .message = "no"});
-      const auto* flush = std::get_if<wire::Flush>(&message);
-      if (flush != nullptr) send(wire::Done{.id = flush->id});
+      if (const auto* fetch = std::get_if<wire::Fetch>(&message)) send(wire::ContentGone{fetch->id});
+      if (const auto* flush = std::get_if<wire::Flush>(&message)) send(wire::Done{.id = flush->id});
     }));
     EXPECT_EQ(read(pair_.host() / "mine"), "human");
     EXPECT_EQ(read(pair_.host() / "README"), "one\ntwo\nthree\nfour\nfive\n");
