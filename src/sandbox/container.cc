@@ -79,6 +79,28 @@ Result<> start_prepared(incus::Client& client, const Record& record, const Conta
   }
 }
 
+// Incus writes its database down at once and its storage every half minute: after a crash it may know a container that the
+// disk does not have yet. Nothing ever ran in what is there no sign of.
+bool has_no_disk(const Error& error, const std::string& instance) {
+  return error.describe().find("/containers/" + instance + ": no such file or directory") != std::string::npos;
+}
+
+Result<> create(incus::Client& client, const Record& record, const ContainerSetup& setup, const ProgressSink& progress) {
+  Phase phase(progress, "container", "Creating the container");
+  const auto wanted = container_definition(record, setup.limits, setup.image_alias);
+  bool again = false;
+  auto created = patiently("creating " + record.instance, [&]() -> Result<> {
+    if (std::exchange(again, true)) TRY(remove_container(client, record.instance));  // what the attempt left
+    return client.create_instance(wanted);
+  });
+  return context(std::move(created), "while creating the container");
+}
+
+Result<> start(incus::Client& client, const Record& record, const ContainerSetup& setup, const ProgressSink& progress) {
+  Phase phase(progress, "container.start", "Starting the container");
+  return start_prepared(client, record, setup);
+}
+
 }  // namespace
 
 Result<bool> ensure_container(incus::Client& client, const Record& record, const ContainerSetup& setup, const ProgressSink& progress) {
@@ -91,19 +113,15 @@ Result<bool> ensure_container(incus::Client& client, const Record& record, const
     TRY(prepare(client, record, setup));
     return false;
   }
-  if (!exists) {
-    Phase phase(progress, "container", "Creating the container");
-    const auto wanted = container_definition(record, setup.limits, setup.image_alias);
-    bool again = false;
-    auto created = patiently("creating " + record.instance, [&]() -> Result<> {
-      if (std::exchange(again, true)) TRY(remove_container(client, record.instance));  // what the attempt left
-      return client.create_instance(wanted);
-    });
-    TRY(context(std::move(created), "while creating the container"));
-  }
-  Phase phase(progress, "container.start", "Starting the container");
-  TRY(start_prepared(client, record, setup));
-  return !exists;
+  if (!exists) TRY(create(client, record, setup, progress));
+  auto started = start(client, record, setup, progress);
+  if (started) return !exists;
+  if (!exists || !has_no_disk(started.error(), record.instance)) return fail(std::move(started).error());
+  report(progress, {ProgressEvent::Kind::kWarning, "container", "the machine's disk has fallen back to before this container was made: it is made anew", std::nullopt});
+  TRY(remove_container(client, record.instance));
+  TRY(create(client, record, setup, progress));
+  TRY(start(client, record, setup, progress));
+  return true;
 }
 
 namespace {

@@ -111,6 +111,8 @@ def crash(world, moment):
         raise Skipped(f"LOCKI_E2E_CRASHES={moment} runs it, LOCKI_E2E_CRASHES=all all ten: each boots the machine anew")
     world.notes.append(moment)
     if moment == "new":
+        if world.entry("crash-new"):
+            world.run("rm", "--force", "--delete-branch", "crash-new", timeout=200).ok("locki rm")
         world.run("new", "crash-new", timeout=900).ok("locki new")
         session = Session.__new__(Session)
         session.world, session.name, session.busy = world, "crash-new", set()
