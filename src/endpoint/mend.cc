@@ -40,7 +40,7 @@ Result<std::vector<std::string>> Mend::run(const std::string& good) {
   // Absent, or a file that names another place: nothing of ours.
   if (::lstat(git_.c_str(), &st) != 0 || !S_ISDIR(st.st_mode)) return done_;
   TRY(mend_head());
-  if (!opens()) {
+  if (repository_.unfinished() || !opens()) {
     TRY(put_aside(git_, "git"));
     done_.push_back("the repository could not be opened: it is made anew from the host's, and what was there is in " + aside_.string());
     return done_;

@@ -68,6 +68,8 @@ Result<std::string> Repository::git(std::vector<std::string> args, std::string_v
   return sys::run_ok(command(std::move(args)), input, {.timeout = std::chrono::minutes(10)});
 }
 
+bool Repository::unfinished() const { return is_there(options_.root + "/.git/locki-unfinished"); }
+
 bool Repository::exists() const { return is_there(options_.root + "/.git"); }
 
 Result<> Repository::make(bool again) const {

@@ -44,6 +44,8 @@ class Repository {
   explicit Repository(RepositoryOptions options);
 
   bool exists() const;
+  // Its clone was being made, says the disk (init_clone.h).
+  bool unfinished() const;
   // Makes the repository when there is none: the branch, the author, and a remote that says how work gets out. `again`:
   // also when there is something, because making it was cut short.
   Result<> make(bool again = false) const;

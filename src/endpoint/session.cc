@@ -169,7 +169,8 @@ void Session::mend() {
   if (before == mark.boot) return;
   // The next one need not look again; a first one notes where it began.
   if (auto noted = marks_.write(mark); !noted) log::warning("{}", printable(noted.error().describe()));
-  if (before.empty()) return;
+  // A first one, unless what there is comes from before the first mark: a clone that was not written down whole.
+  if (before.empty() && !repository_->unfinished() && repository_->head()) return;
   auto mended = Mend(*repository_, hello_->root, hello_->branch, options_.aside).run(mark.tip);
   if (!mended) return problem("the repository could not be mended: " + mended.error().describe());
   for (const std::string& line : *mended) problem("after a crash: " + line);

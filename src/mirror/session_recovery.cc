@@ -54,7 +54,8 @@ Result<> Session::Impl::recover() {
   if (!recovering) {
     // The branch is judged with the files, if it is known soon.
     if (!git->far_known() && Clock::now() < ready_at + kHeadPatience) return {};
-    if (!base.origin().empty()) TRY(first_agreement());
+    // The daemon names it while the clone can be nothing but what it was.
+    if (!base.origin().empty()) TRY(options.settings.cloned == base.origin() ? first_agreement() : base.begin({}, ""));
     recovering.emplace(Recovering{.doubts = doubts(), .looked = {}});
   }
   if (!recovering->doubts.any()) {

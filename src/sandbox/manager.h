@@ -257,6 +257,7 @@ class Manager {
   Result<Record> make(const Where& where, const std::string& from, const ProgressSink& progress);
   // The sandbox's container runs, has its repository, and its mirror is up.
   Result<> bring_up(Record& record, const ProgressSink& progress, const agents::Agent* wanted = nullptr);
+  Result<> bring_up_once(Record& record, const ProgressSink& progress, const agents::Agent* wanted = nullptr);
   Result<> refuse_to_lose_work(const RemoveRequest& request, Record& record, const ProgressSink& progress);
   std::unique_lock<std::mutex> lock(const std::string& id);
   // Locks a sandbox that was found, and reads its record again: others may have gone on with it meanwhile. kNotFound: it is gone.

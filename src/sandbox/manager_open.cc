@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <thread>
 #include <utility>
 
 #include "agents/render.h"
@@ -78,7 +79,8 @@ Result<MirrorPlan> Manager::mirror_plan(const Record& record, const Config& conf
   if (const auto caller = gate_address(record.address)) plan.way = StreamWay{*caller, fmt::format("198.18.0.{}:{}", gate::HostTable::kAnyHost, kStreamPort)};
   plan.settings.sandbox = record.id;
   plan.settings.instance = record.incarnation;
-  plan.settings.cloned = record.cloned_at;
+  // After another boot the clone may not be what it was: what is missing there was not deleted by anybody.
+  if (record.cloned_when > machine_.booted()) plan.settings.cloned = record.cloned_at;
   plan.settings.worktree = record.worktree;
   plan.settings.inside = record.worktree;
   plan.settings.state = (records_.directory_of(record.id) / "mirror").native();
@@ -94,6 +96,14 @@ Result<MirrorPlan> Manager::mirror_plan(const Record& record, const Config& conf
 }
 
 Result<> Manager::bring_up(Record& record, const ProgressSink& progress, const agents::Agent* wanted) {
+  auto up = bring_up_once(record, progress, wanted);
+  if (up || up.error().kind() != ErrorKind::kUnavailable) return up;
+  // A machine that dies in this very moment still looks alive for some of them: then the next one is started.
+  for (int i = 0; i < 20 && machine_.running(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  return machine_.running() ? up : bring_up_once(record, progress, wanted);
+}
+
+Result<> Manager::bring_up_once(Record& record, const ProgressSink& progress, const agents::Agent* wanted) {
   if (is_up(record.id) && machine_.reachable()) return {};
   const Attending user(*this);
   std::error_code error;
@@ -149,6 +159,7 @@ Result<> Manager::bring_up(Record& record, const ProgressSink& progress, const a
     }
     TRY_ASSIGN(record.cloned_at, clone_inside(*client, record, repository, {.max_history = config.max_history, .boundary_file = state / mirror::kBoundaryFile, .shared = shared}, progress));
     record.cloned = true;
+    record.cloned_when = rest_mark_now();
     record.incarnation = random_hex(8);
     TRY(records_.save(record));
   }

@@ -53,6 +53,7 @@ json::object to_json(const Record& record) {
           {"incarnation", record.incarnation},
           {"settled", record.settled},
           {"cloned_at", record.cloned_at},
+          {"cloned_when", record.cloned_when},
           {"rested", record.rested},
           {"rested_tip", record.rested_tip},
           {"other_branches", std::move(branches)},
@@ -86,6 +87,7 @@ Result<Record> record_from_json(const json::object& o) {
   TRY_ASSIGN(record.incarnation, json::get_string(o, "incarnation"));
   TRY_ASSIGN(record.settled, json::get_bool(o, "settled"));
   record.cloned_at = json::string_or(o, "cloned_at");
+  record.cloned_when = json::int_or(o, "cloned_when");
   record.rested = json::int_or(o, "rested");
   record.rested_tip = json::string_or(o, "rested_tip");
   if (const auto* branches = json::object_or_null(o, "other_branches")) {

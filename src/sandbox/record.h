@@ -37,6 +37,7 @@ struct Record {
   bool cloned = false;         // the repository inside is complete
   std::string incarnation;     // of the clone inside; another one means that what was agreed with the last counts no more
   std::string cloned_at;       // the commit that this clone was made from; "" when not known
+  std::int64_t cloned_when = 0;  // nanoseconds since 1970; what the machine's disk has of it may be older after another boot
   bool settled = false;        // nothing inside that is not here: set when it was stopped in good order
   std::int64_t rested = 0;     // when it was settled (rest_mark.h), with the branch at rested_tip; 0: never
   std::string rested_tip;
