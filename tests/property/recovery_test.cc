@@ -166,6 +166,31 @@ TEST_F(Recovery, RightAfterTheBeginningNothingIsADeletion) {
   }
 }
 
+// The machine died right after the clone was made, and its disk has half of it, or only the directory.
+TEST_F(Recovery, AHalfCloneIsNoDeletion) {
+  for (const bool empty : {false, true}) {
+    SCOPED_TRACE(empty ? "nothing of it" : "half of it");
+    MirrorPair pair;
+    write(pair.host() / "d/file", "1");
+    const std::string tip = pair.commit(pair.host(), "begin");
+    pair.clone();
+    fs::remove_all(pair.inside() / "d");
+    if (empty) {
+      fs::remove_all(pair.inside());
+      fs::create_directory(pair.inside());
+    } else {
+      write(pair.inside() / ".git/locki-unfinished", "");
+    }
+    pair.cloned = "";  // the daemon knows that it was started anew since
+    pair.start();
+    ASSERT_TRUE(pair.sync());
+    EXPECT_EQ(read(pair.host() / "d/file"), "1");
+    EXPECT_EQ(listing(pair.host()), listing(pair.inside()));
+    EXPECT_EQ(pair.git(pair.inside(), {"rev-parse", "topic"}), tip);
+    EXPECT_FALSE(fs::exists(pair.inside() / ".git/locki-unfinished"));
+  }
+}
+
 TEST_F(Recovery, AnEmptyOrTornFileIsReplacedAndKept) {
   begin();
   std::string text;
