@@ -32,6 +32,11 @@ namespace locki::mirror {
 inline constexpr std::size_t kDownloadsAhead = 64;  // requests without an answer, each way of carrying
 inline constexpr std::size_t kRequestsAhead = 128;
 
+inline std::optional<Entry> entry_at(const State& state, const std::string& path) {
+  const auto found = state.find(path);
+  return found == state.end() ? std::nullopt : std::optional<Entry>(found->second);
+}
+
 struct Session::Impl {
   using Clock = std::chrono::steady_clock;
   using Time = Clock::time_point;

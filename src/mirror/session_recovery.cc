@@ -19,11 +19,6 @@ constexpr milliseconds kRest{1500};
 constexpr std::size_t kMaxSuspects = 2000;
 constexpr std::uint64_t kMaxSuspect = 64 << 20;
 
-std::optional<Entry> entry_at(const State& state, const std::string& path) {
-  const auto found = state.find(path);
-  return found == state.end() ? std::nullopt : std::optional<Entry>(found->second);
-}
-
 std::string counted(std::size_t n, const std::string& what) { return std::to_string(n) + " " + what + (n == 1 ? "" : "s"); }
 
 }  // namespace

@@ -19,11 +19,6 @@ constexpr milliseconds kRetryForSync{500};
 constexpr milliseconds kBetweenRescans{5'000};
 constexpr std::size_t kMaxMerge = 8 << 20;
 
-std::optional<Entry> entry_at(const State& state, const std::string& path) {
-  const auto found = state.find(path);
-  return found == state.end() ? std::nullopt : std::optional<Entry>(found->second);
-}
-
 bool is_file(const std::optional<Entry>& entry) { return entry && entry->kind == EntryKind::kFile; }
 
 }  // namespace
